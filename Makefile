@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make demo    installs all that is needed and brings the demo network onto an emulated microcontroller
+#   make test    installs all that is needed, then the checks and the tests
+#   make lint    the checks alone: Python style, types, and the C runtime under every supported compiler
+#   make bench   measures the tables of the README again
+#   make clean   deletes the virtual environment and the caches
+#
+# Another interpreter: make test PYTHON=python3.12. More tests at once: make test JOBS=8.
+
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean system-packages
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.demo-installed
+	$(BIN)/mcukit demo
+
+test: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(JOBS)
+
+lint: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(JOBS) tests/firmware/test_portability.py
+
+bench: $(VENV)/.dev-installed
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Looks each time, in a fraction of a second: a stamp would not notice a package that was removed.
+system-packages:
+	@PYTHON=$(PYTHON) tools/system-packages
+
+# The pip that comes with the interpreter is asked for nothing new, so that no time goes into renewing it.
+$(BIN)/python: | system-packages
+	$(PYTHON) -m venv $(VENV)
+
+# mcukit/__init__.py holds the version.
+$(VENV)/.dev-installed: pyproject.toml | system-packages $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo-installed
+
+$(VENV)/.demo-installed: pyproject.toml | system-packages $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,litert,tflm]'
+	@touch $@

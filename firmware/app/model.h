@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lets one application serve any generated model. Compile with, for a model called vww:
+ *     -DMCUKIT_MODEL_HEADER="vww.h" -DMCUKIT_MODEL=vww -DMCUKIT_MODEL_MACROS=VWW
+ */
+#ifndef MCUKIT_MODEL_H
+#define MCUKIT_MODEL_H
+
+#include MCUKIT_MODEL_HEADER
+
+#define MCUKIT_PASTE_(prefix, suffix) prefix##suffix
+#define MCUKIT_PASTE(prefix, suffix) MCUKIT_PASTE_(prefix, suffix)
+
+#define MCUKIT_ARENA_BYTES  MCUKIT_PASTE(MCUKIT_MODEL_MACROS, _ARENA_BYTES)
+#define MCUKIT_INPUT_BYTES  MCUKIT_PASTE(MCUKIT_MODEL_MACROS, _INPUT_BYTES)
+#define MCUKIT_OUTPUT_BYTES MCUKIT_PASTE(MCUKIT_MODEL_MACROS, _OUTPUT_BYTES)
+#define MCUKIT_LAYERS       MCUKIT_PASTE(MCUKIT_MODEL_MACROS, _LAYERS)
+
+#define mcukit_init   MCUKIT_PASTE(MCUKIT_MODEL, _init)
+#define mcukit_input  MCUKIT_PASTE(MCUKIT_MODEL, _input)
+#define mcukit_invoke MCUKIT_PASTE(MCUKIT_MODEL, _invoke)
+#define mcukit_output MCUKIT_PASTE(MCUKIT_MODEL, _output)
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs a model on every input of input.bin and writes the outputs to output.bin, on any port.
+ *
+ * With MK_PROFILE the instructions of each layer are counted apart; with MCUKIT_TRACE as well, the rows that each
+ * layer computed are written to trace.bin: records of nine little-endian words (input, layer, first row, last row,
+ * first column, columns, height, width, bytes of the rows that follow) and the rows themselves.
+ *
+ * result.bin says how the run went, in little-endian words: inputs run, MCUKIT_ARENA_BYTES, stack bytes of the
+ * deepest inference. The latter include what writing a trace takes; the hooks themselves take none.
+ */
+#include <stdint.h>
+
+#include "mcukit_nn.h"
+#include "model.h"
+#include "port.h"
+
+/* Regions of counted instructions. The layers follow REGION_INVOKE, and then comes REGION_FINISHED. */
+enum {
+    REGION_OUTSIDE = 0,                         /* between inferences, and while a trace is written */
+    REGION_INVOKE = 1,                          /* in an inference, outside of its layers */
+    REGION_LAYER = 2,                           /* and onwards: layers */
+    REGION_FINISHED = 2 + MCUKIT_LAYERS,        /* ends an inference */
+    REGIONS
+};
+
+/* A store to element i switches to region i: the emulator watches the addresses of stores made below. */
+volatile uint8_t mk_regions[REGIONS];
+
+static void require(int condition, int exit_code)
+{
+    if (!condition) {
+        port_exit(exit_code);
+    }
+}
+
+static void write_all(port_file file, const void *bytes, uint32_t count)
+{
+    require(port_write(file, bytes, count) == count, PORT_EXIT_IO);
+}
+
+PORT_UNCOUNTED static uint32_t measured_invoke(void)
+{
+    port_stack_paint();
+    mk_regions[REGION_INVOKE] = 0;
+    mcukit_invoke();
+    mk_regions[REGION_FINISHED] = 0;
+    return port_stack_used();
+}
+
+#ifdef MK_PROFILE
+#ifdef MCUKIT_TRACE
+static port_file trace;
+static uint32_t  input_index;
+
+static void trace_rows(uint16_t layer, const mk_map *map, uint16_t first_row, uint16_t last_row)
+{
+    const uint32_t bytes = (uint32_t)(last_row - first_row) * map->row_bytes;
+    const uint32_t record[9] = {input_index,  layer,       first_row,  last_row, map->first_column,
+                                map->columns, map->height, map->width, bytes};
+    write_all(trace, record, sizeof record);
+    for (uint32_t row = first_row; row < last_row; row++) {
+        write_all(trace, map->data + (row % map->ring) * map->row_bytes, map->row_bytes);
+    }
+}
+#endif
+
+PORT_UNCOUNTED void mk_layer_begin(uint16_t layer)
+{
+    if (layer >= MCUKIT_LAYERS) {
+        port_exit(PORT_EXIT_LAYER);
+    }
+    mk_regions[REGION_LAYER + layer] = 0;
+}
+
+PORT_UNCOUNTED void mk_layer_end(uint16_t layer, const mk_map *output, uint16_t first_row, uint16_t last_row)
+{
+#ifdef MCUKIT_TRACE
+    mk_regions[REGION_OUTSIDE] = 0;
+    trace_rows(layer, output, first_row, last_row);
+#else
+    (void)layer;
+    (void)output;
+    (void)first_row;
+    (void)last_row;
+#endif
+    mk_regions[REGION_INVOKE] = 0;
+}
+#endif
+
+int main(void)
+{
+    const port_file input = port_open_read("input.bin");
+    const port_file output = port_open_write("output.bin");
+    uint32_t result[3] = {0, MCUKIT_ARENA_BYTES, 0};
+    uint32_t count;
+
+    require(input >= 0 && output >= 0, PORT_EXIT_IO);
+#ifdef MCUKIT_TRACE
+    trace = port_open_write("trace.bin");
+    require(trace >= 0, PORT_EXIT_IO);
+#endif
+    mcukit_init();
+    while ((count = port_read(input, mcukit_input(), MCUKIT_INPUT_BYTES)) == MCUKIT_INPUT_BYTES) {
+        const uint32_t stack_bytes = measured_invoke();
+        if (stack_bytes > result[2]) {
+            result[2] = stack_bytes;
+        }
+        write_all(output, mcukit_output(), MCUKIT_OUTPUT_BYTES);
+        result[0]++;
+#ifdef MCUKIT_TRACE
+        input_index = result[0];
+#endif
+    }
+    require(count == 0, PORT_EXIT_IO);
+    port_close(input);
+    port_close(output);
+#ifdef MCUKIT_TRACE
+    port_close(trace);
+#endif
+    {
+        const port_file file = port_open_write("result.bin");
+        require(file >= 0, PORT_EXIT_IO);
+        write_all(file, result, sizeof result);
+        port_close(file);
+    }
+    port_exit(PORT_EXIT_OK);
+    return 0;
+}

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How stored values become the network's input: (x * scale - mean) / std."""
+
+from __future__ import annotations
+
+__all__ = ["IDENTITY", "Preprocessing", "parse_numbers"]
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.errors import McukitError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """mean and std: one number, or one per channel."""
+
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def apply(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """float32 of the same shape (..., channels)."""
+        channels = values.shape[-1]
+        for option, numbers in (("--mean", self.mean), ("--std", self.std)):
+            if len(numbers) not in (1, channels):
+                raise McukitError(
+                    "wrong-option",
+                    f"{len(numbers)} numbers given for an input of {channels} channels",
+                    where=option,
+                    hint="give one number, or one for each channel",
+                    exit_code=2,
+                )
+        mean = np.array(self.mean, np.float32)
+        std = np.array(self.std, np.float32)
+        return (values.astype(np.float32) * np.float32(self.scale) - mean) / std
+
+    def to_json(self) -> dict[str, object]:
+        return {"scale": self.scale, "mean": list(self.mean), "std": list(self.std)}
+
+
+IDENTITY = Preprocessing()
+
+
+def parse_numbers(text: str, option: str) -> tuple[float, ...]:
+    """Numbers separated by commas or blanks; fractions such as 1/255 are accepted."""
+    numbers = []
+    for word in text.replace(",", " ").split():
+        try:
+            number = float(Fraction(word)) if "/" in word else float(word)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise McukitError(
+                "wrong-option", f"'{word}' is not a number", where=option, hint="for example 1/255 or 0.485", exit_code=2
+            )
+        numbers.append(number)
+    if not numbers:
+        raise McukitError("wrong-option", "no number given", where=option, exit_code=2)
+    return tuple(numbers)

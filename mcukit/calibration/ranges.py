@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From statistics to ranges: which real values an 8-bit map can express."""
+
+from __future__ import annotations
+
+__all__ = ["RANGE_METHODS", "Range", "choose_range", "quantization_of"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcukit.calibration.statistics import MapStatistics
+from mcukit.graph.graph import Quantization
+
+SMALLEST_SPAN = 1e-6
+"""A map that is constant zero still needs a scale."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Real values from minimum to maximum; zero lies between them."""
+
+    minimum: float
+    maximum: float
+
+    @classmethod
+    def around_zero(cls, minimum: float, maximum: float) -> Range:
+        """The smallest range that holds both values and zero."""
+        low, high = min(minimum, 0.0), max(maximum, 0.0)
+        return cls(low, high) if high - low >= SMALLEST_SPAN else cls(low, low + SMALLEST_SPAN)
+
+    def union(self, other: Range) -> Range:
+        return Range(min(self.minimum, other.minimum), max(self.maximum, other.maximum))
+
+    def clipped(self, low: float, high: float) -> Range:
+        """The part inside [low, high], as an operator that can't leave these limits needs it."""
+        return Range.around_zero(max(self.minimum, low), min(self.maximum, high))
+
+
+def quantization_of(span: Range, bits: int = 8) -> Quantization:
+    """Scale and zero point of a range: the zero point is moved to the nearest integer, so that 0.0 is exact."""
+    lowest, highest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    scale = np.float32((span.maximum - span.minimum) / (highest - lowest))
+    zero_point = round(lowest - span.minimum / float(scale))
+    return Quantization.per_tensor(float(scale), min(max(zero_point, lowest), highest), bits)
+
+
+def _min_max(statistics: MapStatistics) -> Range:
+    return Range.around_zero(statistics.minimum, statistics.maximum)
+
+
+def _percentile(statistics: MapStatistics, tail: float = 1e-4) -> Range:
+    """Leaves out the fraction `tail` of all values, half at each end."""
+    cumulative = np.cumsum(statistics.counts) / max(int(statistics.counts.sum()), 1)
+    first = int(np.searchsorted(cumulative, tail / 2, side="right"))
+    last = int(np.searchsorted(cumulative, 1 - tail / 2, side="left"))
+    low = statistics.minimum + first * statistics.bin_width
+    high = statistics.minimum + min(last + 1, statistics.counts.size) * statistics.bin_width
+    return Range.around_zero(low, high)
+
+
+def _mean_squared_error(statistics: MapStatistics, bits: int = 8) -> Range:
+    """The shrunken range with the least expected squared error: rounding inside, clipping outside.
+
+    Both ends shrink on a grid of their own, down to a third of the whole.
+    """
+    whole = _min_max(statistics)
+    centres, weights = statistics.centres(), statistics.counts.astype(np.float64)
+    weights = weights / max(weights.sum(), 1.0)
+    steps = np.linspace(1.0, 0.34, 45)
+    best, best_error = whole, np.inf
+    high = whole.maximum
+    for side in ("maximum", "minimum"):
+        start = best
+        for step in steps:
+            low = start.minimum * step if side == "minimum" else start.minimum
+            high = start.maximum * step if side == "maximum" else start.maximum
+            if high - low < SMALLEST_SPAN:
+                continue
+            width = (high - low) / ((1 << bits) - 1)
+            outside = np.maximum(low - centres, 0.0) + np.maximum(centres - high, 0.0)
+            inside = outside == 0.0
+            error = float(np.dot(weights, outside**2) + np.dot(weights, inside) * width**2 / 12)
+            if error < best_error:
+                best, best_error = Range(low, high), error
+    return best
+
+
+RANGE_METHODS: dict[str, Callable[[MapStatistics], Range]] = {
+    "min-max": _min_max,
+    "percentile": _percentile,
+    "mse": _mean_squared_error,
+}
+
+
+def choose_range(statistics: MapStatistics, method: str) -> Range:
+    """The range of one map; method is a key of RANGE_METHODS."""
+    return RANGE_METHODS[method](statistics)

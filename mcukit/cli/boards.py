@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcukit boards`: the boards that mcukit knows."""
+
+from __future__ import annotations
+
+__all__ = ["boards"]
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from mcukit.cli.options import json_option
+from mcukit.cli.output import Output
+from mcukit.report.blocks import Block, Column, Facts, Line, Table
+from mcukit.report.units import size
+
+if TYPE_CHECKING:
+    from mcukit.boards import Board
+
+_KIB = 1024
+
+
+@click.command()
+@click.argument("board_id", metavar="[ID]", required=False)
+@json_option
+def boards(board_id: str | None, as_json: bool) -> int:
+    """Lists the boards that mcukit knows, or all that it knows of one (an id, or the path of a TOML file)."""
+    from mcukit.boards import list_boards, load_board
+
+    output = Output(as_json)
+    if board_id is None:
+        known = list_boards()
+        fields = [{"id": board.id, "name": board.name, **_summary(board)} for board in known]
+        output.result({"boards": fields}, lambda: _list_view(known))
+    else:
+        board = load_board(board_id)
+        output.result({"board": {**asdict(board), **_summary(board)}}, lambda: _board_view(board))
+    return 0
+
+
+def _summary(board: Board) -> dict[str, object]:
+    return {
+        "core": board.core,
+        "clock_hz": board.clock_hz,
+        "sram_bytes": board.sram_bytes,
+        "flash_bytes": board.flash_bytes,
+        "emulation_target": board.emulation_target,
+    }
+
+
+def _list_view(known: tuple[Board, ...]) -> list[Block]:
+    columns = (
+        Column("id"),
+        Column("board"),
+        Column("core"),
+        Column("MHz", right=True),
+        Column("SRAM KiB", right=True),
+        Column("flash KiB", right=True),
+    )
+    rows = tuple(
+        (
+            board.id,
+            board.name,
+            board.core,
+            f"{board.clock_hz / 1e6:g}",
+            f"{board.sram_bytes // _KIB:,}",
+            f"{board.flash_bytes // _KIB:,}",
+        )
+        for board in known
+    )
+    return [Table(columns, rows)]
+
+
+def _board_view(board: Board) -> list[Block]:
+    facts = (
+        ("vendor", board.vendor),
+        ("core", f"{board.core} at {board.clock_hz / 1e6:g} MHz"),
+        ("kernels", board.kernels),
+        ("emulated by", board.emulation_target),
+        ("PlatformIO", board.platformio),
+        ("serial port", f"{board.serial.port} ({board.serial.connection}), {board.serial.baud:,} baud"),
+    )
+    uses = {board.placement.arena: "arena", board.placement.weights: "weights"}
+    uses[board.placement.stack] = ", ".join(filter(None, (uses.get(board.placement.stack), "stack")))
+    columns = (Column("region"), Column("kind"), Column("address"), Column("size", right=True), Column("holds"), Column("note"))
+    rows = tuple(
+        (region.name, region.kind, f"{region.address:#010x}", size(region.bytes), uses.get(region.name, ""), region.note)
+        for region in board.memory
+    )
+    sources = [Line(f"  {source}", "faint") for source in board.sources]
+    return [Line(f"{board.name} ({board.id})", "title"), Facts(facts), Line(""), Table(columns, rows), Line(""), *sources]

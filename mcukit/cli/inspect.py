@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcukit inspect`: what is in a model, and what of it is not supported."""
+
+from __future__ import annotations
+
+__all__ = ["inspect"]
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcukit.cli.options import PATH, json_option
+from mcukit.cli.output import Output
+
+if TYPE_CHECKING:
+    from mcukit.workflow.inspect import Inspection
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@json_option
+def inspect(model: Path, as_json: bool) -> int:
+    """Shows operators, MACs and memory per layer of MODEL (.onnx or .tflite), and all that is unsupported and why."""
+    from mcukit.report.terminal import inspection_view
+    from mcukit.workflow.inspect import inspect_model
+
+    inspection = inspect_model(model)
+    Output(as_json).result(_fields(inspection), lambda: inspection_view(inspection))
+    return 0 if inspection.supported else 1
+
+
+def _fields(inspection: Inspection) -> dict[str, Any]:
+    unsupported = [
+        {"node": p.where, "op": p.code, "reason": p.message, "hint": p.hint} for p in inspection.problems
+    ]
+    return {
+        "name": inspection.name,
+        "supported": inspection.supported,
+        "unsupported": unsupported,
+        "macs": inspection.macs,
+        "parameters": inspection.parameters,
+        "input_shape": inspection.input_shape,
+        "output_shapes": inspection.output_shapes,
+        "layers": [asdict(layer) for layer in inspection.layers],
+    }

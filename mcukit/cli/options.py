@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options and types of values that several commands share."""
+
+from __future__ import annotations
+
+__all__ = ["PATH", "SIZE", "TARGETS_HELP", "json_option", "on_option", "preprocessing_from", "warn_if_uncalibrated"]
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mcukit.errors import Problem
+
+if TYPE_CHECKING:
+    from mcukit.calibration.preprocessing import Preprocessing
+    from mcukit.cli.output import Output
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+TARGETS_HELP = "host, cortex-m4, cortex-m7 or riscv32"
+
+PATH = click.Path(path_type=Path)
+"""Whether a path exists and is what it should be is checked where it is read: the message is better there."""
+
+_SIZE = re.compile(r"([0-9]{1,12})\s*([KM]?)(i?B)?", re.IGNORECASE)
+_FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
+
+
+class _Size(click.ParamType):
+    """Bytes: 262144, 256K, 1M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = _SIZE.fullmatch(str(value).strip())
+        size = int(match[1]) * _FACTORS[match[2].upper()] if match else 0
+        if size == 0:
+            self.fail(f"{value!r} is not a size above zero, such as 131072, 128K or 1M", param, ctx)
+        return size
+
+
+SIZE = _Size()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else.")
+
+
+def on_option(more: str, **attributes: Any) -> Callable[[_Command], _Command]:
+    """--on TARGET. more: the executors that this command knows besides the targets."""
+    return click.option("--on", metavar="TARGET", help=f"{TARGETS_HELP}{more}.", **attributes)
+
+
+def preprocessing_from(scale: str | None, mean: str | None, std: str | None) -> Preprocessing | None:
+    """(x * scale - mean) / std from the command line; None where none of the three was given.
+
+    Raises McukitError "wrong-option" for what is no number, or a std of zero.
+    """
+    from mcukit.calibration.preprocessing import Preprocessing, parse_numbers
+    from mcukit.errors import McukitError
+
+    if scale is None and mean is None and std is None:
+        return None
+    scales = parse_numbers(scale or "1", "--scale")
+    stds = parse_numbers(std or "1", "--std")
+    if len(scales) > 1:
+        raise McukitError("wrong-option", "one number for all channels", where="--scale", exit_code=2)
+    if 0.0 in stds:
+        raise McukitError("wrong-option", "nothing can be divided by 0", where="--std", exit_code=2)
+    return Preprocessing(scales[0], parse_numbers(mean or "0", "--mean"), stds)
+
+
+def warn_if_uncalibrated(output: Output, calibrated: bool) -> None:
+    """Says it every time anew: accuracy of a network calibrated on synthetic images means nothing."""
+    if not calibrated:
+        output.warn(
+            Problem(
+                "uncalibrated",
+                "NOT CALIBRATED: the ranges come from synthetic images, so the accuracy of this build is unknown. "
+                "Memory, speed and equality of bytes hold",
+                hint="give real images or arrays: mcukit quantize MODEL --calibration DATA --scale 1/255",
+            )
+        )

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcukit quantize`: from a model file to a build folder."""
+
+from __future__ import annotations
+
+__all__ = ["RANGES", "quantize"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcukit.cli.options import PATH, SIZE, json_option, preprocessing_from, warn_if_uncalibrated
+from mcukit.cli.output import Output
+from mcukit.report.blocks import Block, Facts, Line
+
+if TYPE_CHECKING:
+    from mcukit.workflow.build import Build
+
+RANGES = ("mse", "percentile", "min-max")
+"""The keys of mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option("--calibration", type=PATH, metavar="DATA", help="Typical inputs: .npz, .npy or a folder of images.")
+@click.option("--scale", metavar="S", help="The network takes (x * S - M) / D; fractions such as 1/255 are accepted.")
+@click.option("--mean", metavar="M", help="One number, or one per channel: 0.485,0.456,0.406.")
+@click.option("--std", metavar="D", help="As --mean.")
+@click.option("--board", metavar="ID", help="A board's id (see mcukit boards) or TOML file: its memory is the budget.")
+@click.option("--sram", type=SIZE, metavar="N", help="SRAM budget for feature maps: 131072, 128K. Overrides --board.")
+@click.option("--flash", type=SIZE, metavar="N", help="Flash budget for weights: 1M. Overrides --board.")
+@click.option("--ranges", type=click.Choice(RANGES), help="How ranges follow from the data. Default: mse.")
+@click.option("--plan", type=click.Choice(["layers"]), default="layers", help="Schedule: whole layers one by one.")
+@click.option("--bits", type=click.Choice(["8"]), default="8", help="Bits of weights and feature maps.")
+@click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="The build folder. Default: build/NAME.")
+@json_option
+def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
+    model: Path,
+    calibration: Path | None,
+    scale: str | None,
+    mean: str | None,
+    std: str | None,
+    board: str | None,
+    sram: int | None,
+    flash: int | None,
+    ranges: str | None,
+    plan: str,  # noqa: ARG001 - has one value only
+    bits: str,  # noqa: ARG001 - has one value only
+    folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Quantizes MODEL (.onnx or .tflite) to int8 and writes C, .tflite, firmware and reports.
+
+    Without --calibration, what lies beside MODEL is used: mcukit.toml, or calibration.npz. Without these the ranges
+    come from synthetic images, which tells memory and speed, but leaves the accuracy unknown.
+    """
+    preprocessing = preprocessing_from(scale, mean, std)
+    from mcukit.report.terminal import build_view
+    from mcukit.workflow.quantize import QuantizeOptions
+    from mcukit.workflow.quantize import quantize as run
+
+    output = Output(as_json)
+    options = QuantizeOptions(
+        calibration=calibration, preprocessing=preprocessing, ranges=ranges, board=board, sram=sram, flash=flash
+    )
+    with output.progress() as progress:
+        build = run(model, folder, options, progress)
+    warn_if_uncalibrated(output, build.calibrated)
+    fields = {**build.report, "build": str(build.folder)}
+    output.result(fields, lambda: [*build_view(build.report), *_next_steps(build)])
+    return 0
+
+
+def _next_steps(build: Build) -> list[Block]:
+    commands = (
+        ("  proof of equal bytes", f"mcukit verify {build.folder} --on host"),
+        ("  instructions and stack", f"mcukit emulate {build.folder} --on cortex-m4"),
+        ("  accuracy", f"mcukit evaluate {build.folder} --data DATA.npz"),
+    )
+    return [Line(""), Line(f"written to {build.folder}; report.html shows it all. Next:", "good"), Facts(commands)]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcukit verify`: proof that a target computes the same bytes as the reference."""
+
+from __future__ import annotations
+
+__all__ = ["verify"]
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mcukit.cli.options import PATH, json_option, on_option, warn_if_uncalibrated
+from mcukit.cli.output import Output
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mcukit.workflow.build import Build
+
+_INPUTS = 4
+
+
+@click.command()
+@click.argument("build", type=PATH)
+@on_option(", or the interpreters tflm and litert", required=True)
+@click.option("--data", type=PATH, metavar="NPZ", help="Inputs to compare on: .npz, .npy or a folder of images.")
+@click.option(
+    "--inputs", "count", type=click.IntRange(1, 10_000), default=_INPUTS, show_default=True, metavar="N",
+    help="How many inputs: the first of --data, or random bytes.",
+)  # fmt: skip
+@json_option
+def verify(build: Path, on: str, data: Path | None, count: int, as_json: bool) -> int:
+    """Compares every byte of every layer of BUILD on TARGET with the reference. Exits with 1 if one differs."""
+    from mcukit.report.terminal import verification_view
+    from mcukit.workflow.build import load_build
+    from mcukit.workflow.verify import verify as run
+
+    output = Output(as_json)
+    loaded = load_build(build)
+    verification = run(loaded, on, _inputs(loaded, data, count))
+    warn_if_uncalibrated(output, loaded.calibrated)
+    difference = verification.first_difference
+    fields = {
+        "target": verification.target,
+        "equal": verification.equal,
+        "inputs": verification.inputs,
+        "layers_compared": verification.layers_compared,
+        "first_difference": None if difference is None else asdict(difference),
+        "calibrated": loaded.calibrated,
+    }
+    output.result(fields, lambda: verification_view(verification))
+    return 0 if verification.equal else 1
+
+
+def _inputs(build: Build, data: Path | None, count: int) -> NDArray[np.int8]:
+    """Input bytes (N, bytes): the first of the data, or random ones that are the same every time."""
+    import numpy as np
+
+    from mcukit.calibration.data import load_inputs
+    from mcukit.graph.graph import map_shape
+
+    if data is None:
+        generator = np.random.default_rng(0)
+        return generator.integers(-128, 128, (count, build.model.input.elements), dtype=np.int8)
+    values = load_inputs(data, map_shape(build.model.input.shape)).values
+    return build.quantize_inputs(values[:count])

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machines that generated C can be run on without a board."""
+
+from __future__ import annotations
+
+__all__ = ["TARGETS", "Target", "target_named"]
+
+from dataclasses import dataclass
+
+from mcukit.errors import McukitError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine and how to build for it.
+
+    name: what users call it.
+    compiler: the C compiler's command.
+    machine_flags: compiler flags that select the instruction set, the ABI and the C library.
+    port_folders: folders below firmware/ports whose C files are linked in.
+    emulator: the emulator's command; empty on the host, where programs run as they are.
+    emulator_machine: what is emulated, as arguments to the emulator.
+    linker_script: below firmware/ports; empty on the host.
+    """
+
+    name: str
+    compiler: str
+    machine_flags: tuple[str, ...]
+    port_folders: tuple[str, ...]
+    emulator: str = ""
+    emulator_machine: tuple[str, ...] = ()
+    linker_script: str = ""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether programs run in an emulator, where instructions and stack are measured."""
+        return bool(self.emulator)
+
+
+def _cortex_m(name: str, core: str, image: str) -> Target:
+    # Soft float, because the runtime has no floats: the compiler then never touches floating point registers.
+    return Target(
+        name=name,
+        compiler="arm-none-eabi-gcc",
+        machine_flags=(f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft"),
+        port_folders=("common", "mps2"),
+        emulator="qemu-system-arm",
+        emulator_machine=("-M", f"mps2-{image}"),
+        linker_script=f"mps2/mps2-{image}.ld",
+    )
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target(name="host", compiler="cc", machine_flags=(), port_folders=("host",)),
+        _cortex_m("cortex-m4", "cortex-m4", "an386"),
+        _cortex_m("cortex-m7", "cortex-m7", "an500"),
+        Target(
+            name="riscv32",
+            compiler="riscv64-unknown-elf-gcc",
+            machine_flags=("-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs"),
+            port_folders=("common", "rv32_virt"),
+            emulator="qemu-system-riscv32",
+            emulator_machine=("-M", "virt", "-bios", "none"),
+            linker_script="rv32_virt/rv32_virt.ld",
+        ),
+    )
+}
+
+
+def target_named(name: str) -> Target:
+    """The target of that name. Raises McukitError "unknown-target" with the names there are."""
+    if name not in TARGETS:
+        raise McukitError(
+            "unknown-target",
+            f"there is no target {name!r}",
+            hint=f"choose one of {', '.join(TARGETS)}",
+            exit_code=2,
+        )
+    return TARGETS[name]

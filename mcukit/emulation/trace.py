@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the rows that layers computed and puts the feature maps together again."""
+
+from __future__ import annotations
+
+__all__ = ["TraceRecord", "TracedMap", "assemble_maps", "read_trace"]
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcukit.errors import McukitError
+
+_HEADER = struct.Struct("<9I")
+
+
+@dataclass(frozen=True)
+class TraceRecord:
+    """Rows [first_row, last_row) of a layer's output map, as computed in one go.
+
+    data holds the columns [first_column, first_column + columns) of each row, one row after the other.
+    height, width: of the whole map, in rows and columns.
+    """
+
+    input_index: int
+    layer: int
+    first_row: int
+    last_row: int
+    first_column: int
+    columns: int
+    height: int
+    width: int
+    data: bytes
+
+    @property
+    def column_bytes(self) -> int:
+        """Bytes of one column of a row; 0 if columns of a packed map don't begin at whole bytes."""
+        rows = self.last_row - self.first_row
+        if rows and self.columns and len(self.data) % (rows * self.columns) == 0:
+            return len(self.data) // (rows * self.columns)
+        return 0
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row of the whole map."""
+        if self.columns == self.width:
+            return len(self.data) // (self.last_row - self.first_row)
+        return self.column_bytes * self.width
+
+
+@dataclass(frozen=True)
+class TracedMap:
+    """A feature map as the program left it.
+
+    data: (height, row_bytes) bytes. computed: same shape, True where the program computed the byte; a
+    schedule may leave out rows that nobody reads, and those bytes are 0.
+    """
+
+    data: NDArray[np.uint8]
+    computed: NDArray[np.bool_]
+
+
+def read_trace(path: Path) -> list[TraceRecord]:
+    """The records of a trace file. Raises McukitError "bad-trace" if it ends early or contradicts itself."""
+    content = path.read_bytes()
+    records = []
+    position = 0
+    while position < len(content):
+        if position + _HEADER.size > len(content):
+            raise _bad_trace("a record's header is cut off")
+        index, layer, first_row, last_row, first_column, columns, height, width, size = _HEADER.unpack_from(
+            content, position
+        )
+        position += _HEADER.size
+        if position + size > len(content):
+            raise _bad_trace("a record's rows are cut off")
+        data = content[position : position + size]
+        record = TraceRecord(index, layer, first_row, last_row, first_column, columns, height, width, data)
+        _check(record)
+        records.append(record)
+        position += size
+    return records
+
+
+def assemble_maps(records: Iterable[TraceRecord]) -> dict[tuple[int, int], TracedMap]:
+    """The map of each (input index, layer); where rows were computed more than once, the last ones count."""
+    maps: dict[tuple[int, int], TracedMap] = {}
+    for record in records:
+        if record.first_row == record.last_row:
+            continue
+        shape = (record.height, record.row_bytes)
+        key = (record.input_index, record.layer)
+        if key not in maps:
+            maps[key] = TracedMap(np.zeros(shape, np.uint8), np.zeros(shape, np.bool_))
+        if maps[key].data.shape != shape:
+            raise _bad_trace(f"the map of layer {record.layer} changes its shape or its bits")
+        rows = slice(record.first_row, record.last_row)
+        first = record.first_column * record.column_bytes
+        held = len(record.data) // (record.last_row - record.first_row)
+        maps[key].data[rows, first : first + held] = np.frombuffer(record.data, np.uint8).reshape(-1, held)
+        maps[key].computed[rows, first : first + held] = True
+    return maps
+
+
+def _check(record: TraceRecord) -> None:
+    rows = record.last_row - record.first_row
+    if rows < 0 or record.last_row > record.height or record.first_column + record.columns > record.width:
+        raise _bad_trace(f"layer {record.layer} computed rows or columns outside of its map")
+    if rows and (record.columns == 0 or len(record.data) % rows):
+        raise _bad_trace(f"layer {record.layer} computed rows of no size")
+    if rows and record.columns != record.width and record.column_bytes == 0:
+        raise _bad_trace(f"a tile of layer {record.layer} doesn't hold whole bytes per column")
+
+
+def _bad_trace(message: str) -> McukitError:
+    return McukitError("bad-trace", message, hint="the generated code announces its rows wrongly")

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution over rows and columns, with groups and dilation. Kernel: firmware/mcukit_nn/src/mk_conv2d_s8.c."""
+
+from __future__ import annotations
+
+__all__ = ["Conv2d", "Conv2dInt8"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.graph.graph import Quantization, Shape, Tensor, map_shape
+from mcukit.ops import filters
+from mcukit.ops.activation import UNBOUNDED, Clamp
+from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
+from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
+from mcukit.ops.window import Window
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.tflite import options, schema
+from mcukit.tflite.enums import BuiltinOperator
+
+if TYPE_CHECKING:
+    from mcukit.calibration.float_model import FloatModelBuilder
+    from mcukit.export.tflite import TfliteBuilder
+    from mcukit.importers.onnx_context import OnnxContext, OnnxNode
+    from mcukit.importers.tflite import TfliteContext
+
+
+@dataclass(frozen=True)
+class Conv2d(Operator):
+    """Inputs: map, weights (output channels, rows, columns, input channels / groups), bias (output channels)."""
+
+    op_name = "conv2d"
+    window: Window
+    groups: int = 1
+    clamp: Clamp = UNBOUNDED
+
+    def output_shape(self, inputs: Sequence[Tensor]) -> Shape:
+        return filters.output_shape(self.window, inputs[0], inputs[1].shape[0])
+
+    def macs(self, inputs: Sequence[Tensor], output: Tensor) -> int:
+        return output.elements * inputs[1].elements // inputs[1].shape[0]
+
+    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
+        return self.window.input_range(first, last, map_shape(inputs[0].shape)[0])
+
+    def output_limits(self) -> tuple[float, float]:
+        return self.clamp.minimum, self.clamp.maximum
+
+    def quantize_constants(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=0))
+
+    def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
+        weights = np.asarray(inputs[1].data).transpose(0, 3, 1, 2)
+        filters.conv_to_onnx(builder, self.window, self.groups, self.clamp, inputs, weights, output)
+
+    def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
+        arithmetic = filters.FilterArithmetic.derive(inputs, output, self.clamp, axis=0)
+        return Conv2dInt8(self.window, self.groups, map_shape(output.shape), arithmetic)
+
+    def to_tflite(self, builder: TfliteBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
+        source, padding = filters.padded_input(builder, self.window, inputs[0], output)
+        attributes = options.Conv2DOptions(
+            padding=padding,
+            stride_w=self.window.stride[1],
+            stride_h=self.window.stride[0],
+            activation=builder.activation(self.clamp),
+            dilation_w=self.window.dilation[1],
+            dilation_h=self.window.dilation[0],
+        )
+        operands = [source, builder.tensor(inputs[1]), builder.tensor(inputs[2])]
+        builder.operator(BuiltinOperator.CONV_2D, attributes, operands, [builder.tensor(output)])
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2dInt8(IntegerOperator):
+    """output_map: (height, width, channels) of the output."""
+
+    window: Window
+    groups: int
+    output_map: tuple[int, int, int]
+    arithmetic: filters.FilterArithmetic
+
+    def evaluate(self, inputs: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
+        weights = self.arithmetic.weights
+        depth, outputs = weights.shape[3], weights.shape[0] // self.groups
+        padded = filters.pad_map(inputs[0], self.window, self.arithmetic.input_zero_point)
+        patches = filters.patches(padded, self.window, self.output_map)
+        accumulators = np.empty((*patches.shape[:3], weights.shape[0]), np.int64)
+        exact = filters.exact_float(weights)
+        for group in range(self.groups):
+            columns = patches[..., group * depth : (group + 1) * depth].astype(exact)
+            kernel = weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).astype(exact)
+            product = columns.reshape(-1, kernel.shape[1]) @ kernel.T
+            accumulators[..., group * outputs : (group + 1) * outputs] = product.reshape(*patches.shape[:3], outputs)
+        return self.arithmetic.finish(accumulators)
+
+    def largest_accumulator(self) -> int:
+        return self.arithmetic.largest_accumulator(reduce_axes=(1, 2, 3))
+
+    def kernel(self) -> Kernel:
+        weights = self.arithmetic.weights
+        row_bytes = weights.shape[1] * weights.shape[2] * weights.shape[3]
+        direct = self.window.kernel == (1, 1) and self.window.is_valid() and self.groups == 1
+        return Kernel(
+            "mk_conv2d_s8",
+            (
+                *self.arithmetic.fields("[output channel][row][column][input channel]"),
+                *filters.window_fields(self.window),
+                Field("groups", self.groups),
+            ),
+            scratch_bytes=0 if direct else 2 * row_bytes,
+            takes_scratch=True,
+        )
+
+
+@onnx_operator("Conv")
+def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
+    node.allow("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
+    source = context.nhwc(node.inputs[0])
+    weights = context.constant(node.inputs[1])
+    if weights.ndim != 4:
+        context.unsupported(f"a convolution with {weights.ndim - 2} spatial dimensions", "only 2-D convolutions run on rows")
+    groups = node.integer("group", 1)
+    window = context.window(node, source, (weights.shape[2], weights.shape[3]))
+    filters.check_onnx_filter(context, source, weights, groups)
+    bias = context.constant(node.inputs[2]) if node.has_input(2) else np.zeros(weights.shape[0], np.float32)
+    depthwise = groups == source.shape[3] and weights.shape[1] == 1
+    if depthwise:
+        kernel = context.add_constant(node, "weights", weights.transpose(1, 2, 3, 0))
+        operands = [source.name, kernel, context.add_constant(node, "bias", bias)]
+        context.add_nhwc(node, DepthwiseConv2d(window), operands)
+    else:
+        kernel = context.add_constant(node, "weights", weights.transpose(0, 2, 3, 1))
+        operands = [source.name, kernel, context.add_constant(node, "bias", bias)]
+        context.add_nhwc(node, Conv2d(window, groups), operands)
+
+
+@tflite_operator(BuiltinOperator.CONV_2D)
+def import_tflite(context: TfliteContext, operator: schema.Operator) -> None:
+    attributes = context.options(operator, options.Conv2DOptions)
+    source, weights = context.input(operator, 0), context.constant_input(operator, 1)
+    filters.check_tflite_filter(context, weights, rank=4)
+    depth = source.shape[3] if len(source.shape) == 4 else 0
+    if depth == 0 or depth % weights.shape[3] or weights.shape[0] % (depth // weights.shape[3]):
+        context.invalid(f"weights of shape {weights.shape} don't fit an input of shape {source.shape}")
+    window = context.window(
+        attributes.padding,
+        source,
+        kernel=(weights.shape[1], weights.shape[2]),
+        stride=(attributes.stride_h, attributes.stride_w),
+        dilation=(attributes.dilation_h, attributes.dilation_w),
+    )
+    bias = context.bias_input(operator, 2, channels=weights.shape[0], filter_index=1)
+    clamp = context.clamp(attributes.activation)
+    context.add(operator, Conv2d(window, depth // weights.shape[3], clamp), [source.name, weights.name, bias.name])

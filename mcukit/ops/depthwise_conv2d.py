@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution of each channel with filters of its own. Kernel: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c."""
+
+from __future__ import annotations
+
+__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.graph.graph import Shape, Tensor, map_shape
+from mcukit.ops import filters
+from mcukit.ops.activation import UNBOUNDED, Clamp
+from mcukit.ops.operator import Operator, tflite_operator
+from mcukit.ops.window import Window
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.tflite import options, schema
+from mcukit.tflite.enums import BuiltinOperator
+
+if TYPE_CHECKING:
+    from mcukit.calibration.float_model import FloatModelBuilder
+    from mcukit.export.tflite import TfliteBuilder
+    from mcukit.importers.tflite import TfliteContext
+
+
+@dataclass(frozen=True)
+class DepthwiseConv2d(Operator):
+    """Inputs: map, weights (1, rows, columns, output channels), bias (output channels).
+
+    Output channel c reads input channel c // multiplier, where multiplier = output channels / input channels.
+    """
+
+    op_name = "depthwise_conv2d"
+    window: Window
+    clamp: Clamp = UNBOUNDED
+
+    def output_shape(self, inputs: Sequence[Tensor]) -> Shape:
+        return filters.output_shape(self.window, inputs[0], inputs[1].shape[3])
+
+    def macs(self, inputs: Sequence[Tensor], output: Tensor) -> int:
+        return output.elements * self.window.kernel[0] * self.window.kernel[1]
+
+    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
+        return self.window.input_range(first, last, map_shape(inputs[0].shape)[0])
+
+    def output_limits(self) -> tuple[float, float]:
+        return self.clamp.minimum, self.clamp.maximum
+
+    def quantize_constants(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=3))
+
+    def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
+        weights = np.asarray(inputs[1].data).transpose(3, 0, 1, 2)
+        filters.conv_to_onnx(builder, self.window, inputs[0].shape[3], self.clamp, inputs, weights, output)
+
+    def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
+        arithmetic = filters.FilterArithmetic.derive(inputs, output, self.clamp, axis=3)
+        return DepthwiseConv2dInt8(self.window, inputs[0].shape[3], map_shape(output.shape), arithmetic)
+
+    def to_tflite(self, builder: TfliteBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
+        source, padding = filters.padded_input(builder, self.window, inputs[0], output)
+        attributes = options.DepthwiseConv2DOptions(
+            padding=padding,
+            stride_w=self.window.stride[1],
+            stride_h=self.window.stride[0],
+            depth_multiplier=output.shape[3] // inputs[0].shape[3],
+            activation=builder.activation(self.clamp),
+            dilation_w=self.window.dilation[1],
+            dilation_h=self.window.dilation[0],
+        )
+        operands = [source, builder.tensor(inputs[1]), builder.tensor(inputs[2])]
+        builder.operator(BuiltinOperator.DEPTHWISE_CONV_2D, attributes, operands, [builder.tensor(output)])
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv2dInt8(IntegerOperator):
+    """output_map: (height, width, channels) of the output."""
+
+    window: Window
+    input_channels: int
+    output_map: tuple[int, int, int]
+    arithmetic: filters.FilterArithmetic
+
+    def evaluate(self, inputs: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
+        weights = self.arithmetic.weights
+        padded = filters.pad_map(inputs[0], self.window, self.arithmetic.input_zero_point)
+        multiplier = weights.shape[3] // self.input_channels
+        wide = np.repeat(padded, multiplier, axis=3).astype(np.int32)
+        accumulators = np.zeros((padded.shape[0], *self.output_map), np.int32)
+        for row in range(self.window.kernel[0]):
+            for column in range(self.window.kernel[1]):
+                tap = filters.tap(wide, self.window, self.output_map, row, column)
+                accumulators += tap * weights[0, row, column].astype(np.int32)
+        return self.arithmetic.finish(accumulators)
+
+    def largest_accumulator(self) -> int:
+        return self.arithmetic.largest_accumulator(reduce_axes=(0, 1, 2))
+
+    def kernel(self) -> Kernel:
+        return Kernel(
+            "mk_depthwise_conv2d_s8",
+            (
+                *self.arithmetic.fields("[row][column][output channel]"),
+                *filters.window_fields(self.window),
+                Field("channel_multiplier", self.output_map[2] // self.input_channels),
+            ),
+            scratch_bytes=4 * self.output_map[2],
+        )
+
+
+@tflite_operator(BuiltinOperator.DEPTHWISE_CONV_2D)
+def import_tflite(context: TfliteContext, operator: schema.Operator) -> None:
+    attributes = context.options(operator, options.DepthwiseConv2DOptions)
+    source, weights = context.input(operator, 0), context.constant_input(operator, 1)
+    filters.check_tflite_filter(context, weights, rank=4)
+    if len(source.shape) != 4 or weights.shape[0] != 1 or weights.shape[3] % source.shape[3]:
+        context.invalid(f"weights of shape {weights.shape} don't fit an input of shape {source.shape}")
+    window = context.window(
+        attributes.padding,
+        source,
+        kernel=(weights.shape[1], weights.shape[2]),
+        stride=(attributes.stride_h, attributes.stride_w),
+        dilation=(attributes.dilation_h, attributes.dilation_w),
+    )
+    bias = context.bias_input(operator, 2, channels=weights.shape[3], filter_index=1)
+    clamp = context.clamp(attributes.activation)
+    context.add(operator, DepthwiseConv2d(window, clamp), [source.name, weights.name, bias.name])

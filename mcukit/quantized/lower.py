@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a quantized Graph to the integer model, with the proof that no accumulator overflows."""
+
+from __future__ import annotations
+
+__all__ = ["lower"]
+
+from mcukit.errors import McukitError, Problem
+from mcukit.graph.graph import Graph
+from mcukit.quantized.integer import IntegerModel, Layer
+
+ACCUMULATOR_LIMIT = 1 << 31
+
+
+def lower(graph: Graph) -> IntegerModel:
+    """Integer arithmetic for every node. Raises McukitError "accumulator-overflow" naming all nodes that could."""
+    layers = []
+    problems = []
+    for node in graph.nodes:
+        operator = node.operator.lower(graph.node_inputs(node), graph.tensors[node.output])
+        bound = operator.largest_accumulator()
+        if bound >= ACCUMULATOR_LIMIT:
+            problems.append(
+                Problem(
+                    "accumulator-overflow",
+                    f"its accumulator can reach {bound:,}, and 32 bits hold {ACCUMULATOR_LIMIT - 1:,}",
+                    f"node '{node.name}' ({node.operator.op_name})",
+                    "split the layer into two over its input channels, or train with smaller biases",
+                )
+            )
+        layers.append(Layer(node, operator, graph.map_inputs(node)))
+    if problems:
+        raise McukitError.collect(problems)
+    return IntegerModel(graph, tuple(layers))

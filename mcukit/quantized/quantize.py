@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a float Graph and ranges to a quantized Graph: every map gets a scale and zero point, every constant integers."""
+
+from __future__ import annotations
+
+__all__ = ["quantize_graph"]
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mcukit.calibration.ranges import Range, quantization_of
+from mcukit.graph.graph import Graph, Node, Quantization, Tensor
+from mcukit.ops.requantize import Requantize
+
+
+def quantize_graph(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
+    """int8 after the TFLite quantization specification, with per-channel weights.
+
+    ranges: calibrated range of every map, by name.
+    """
+    graph, widened = _separate_prescribed_maps(graph, ranges)
+    quantizations = _map_quantizations(graph, widened)
+    tensors = {
+        name: replace(tensor, quantization=quantizations.get(name)) if tensor.data is None else tensor
+        for name, tensor in graph.tensors.items()
+    }
+    nodes = []
+    for node in graph.nodes:
+        inputs = tuple(tensors[name] for name in node.inputs)
+        quantized = node.operator.quantize_constants(inputs)
+        names = []
+        for before, after in zip(inputs, quantized, strict=True):
+            if before.data is not None:
+                # A constant that two nodes share may have integers of its own in each of them.
+                after = replace(after, name=before.name if len(_readers(graph, before)) == 1 else f"{node.name}/{before.name}")
+                tensors[after.name] = after
+            names.append(after.name)
+        nodes.append(replace(node, inputs=tuple(names)))
+    return graph.replace(tensors=tensors, nodes=tuple(nodes))
+
+
+def _readers(graph: Graph, tensor: Tensor) -> list[Node]:
+    return [node for node in graph.nodes if tensor.name in node.inputs]
+
+
+def _separate_prescribed_maps(graph: Graph, ranges: Mapping[str, Range]) -> tuple[Graph, dict[str, Range]]:
+    """Puts a requantization between maps that can't share a scale and the concatenations that ask for it.
+
+    These are maps whose quantization is prescribed (a sigmoid's) and the network's input, whose resolution would
+    suffer from its neighbours' ranges.
+    """
+    producers = graph.producers()
+    tensors, nodes, widened = dict(graph.tensors), [], dict(ranges)
+    for node in graph.nodes:
+        maps = graph.map_inputs(node)
+        if node.operator.ties_quantization and len(maps) > 1:
+            renamed = {}
+            for name in dict.fromkeys(maps):
+                if not _is_prescribed(graph, producers, name):
+                    continue
+                copy = f"{name}/requantized/{node.name}"
+                tensors[copy] = replace(tensors[name], name=copy)
+                widened[copy] = ranges[name]
+                nodes.append(Node(copy, Requantize(), (name,), copy))
+                renamed[name] = copy
+            node = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
+        nodes.append(node)
+    return graph.replace(tensors=tensors, nodes=tuple(nodes)), widened
+
+
+def _is_prescribed(graph: Graph, producers: Mapping[str, Node], name: str) -> bool:
+    """Whether the map's quantization comes from elsewhere than its own range."""
+    while name in producers:
+        node = producers[name]
+        if node.operator.fixed_output(graph.node_inputs(node)) is not None:
+            return True
+        if not node.operator.ties_quantization:
+            return False
+        name = graph.map_inputs(node)[0]
+    return True
+
+
+def _map_quantizations(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
+    """One quantization per group of maps that must share it."""
+    group = {tensor.name: tensor.name for tensor in graph.maps()}
+
+    def representative(name: str) -> str:
+        while group[name] != name:
+            group[name] = group[group[name]]
+            name = group[name]
+        return name
+
+    for node in graph.nodes:
+        if node.operator.ties_quantization:
+            for name in graph.map_inputs(node):
+                group[representative(name)] = representative(node.output)
+    spans: dict[str, Range] = {}
+    prescribed: dict[str, Quantization] = {}
+    producers = graph.producers()
+    for tensor in graph.maps():
+        root = representative(tensor.name)
+        span = ranges[tensor.name]
+        if tensor.name in producers:
+            node = producers[tensor.name]
+            span = span.clipped(*node.operator.output_limits())
+            fixed = node.operator.fixed_output(graph.node_inputs(node))
+            if fixed is not None:
+                prescribed[root] = fixed
+        spans[root] = spans[root].union(span) if root in spans else span
+    return {name: prescribed.get(representative(name)) or quantization_of(spans[representative(name)]) for name in group}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build is like: as JSON, on a terminal, as one HTML file."""

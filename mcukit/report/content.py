@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The content of report.json."""
+
+from __future__ import annotations
+
+__all__ = ["REPORT_SCHEMA", "report_content"]
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from mcukit.boards import Board
+from mcukit.planning.plan import Plan
+from mcukit.quantized.integer import IntegerModel, Layer
+from mcukit.report.metrics import ErrorMetrics
+
+REPORT_SCHEMA = 1
+
+
+def report_content(
+    model: IntegerModel,
+    plan: Plan,
+    *,
+    board: Board | None,
+    budget: Mapping[str, int | None],
+    calibrated: bool,
+    errors: Mapping[str, ErrorMetrics],
+    tflite_bytes: int,
+    tflm_arena_bytes: int | None,
+) -> dict[str, Any]:
+    """Fields as the architecture names them. errors: of maps by tensor name, where they were measured."""
+    layers = [_layer(model, layer, errors.get(layer.output)) for layer in model.layers]
+    sram, flash = budget["sram"], budget["flash"]
+    fits_sram = sram is None or plan.arena_bytes <= sram
+    fits_flash = flash is None or model.weight_bytes <= flash
+    return {
+        "schema": REPORT_SCHEMA,
+        "name": model.name,
+        "model": model.name,
+        "board": None if board is None else board.id,
+        "plan": {"schedule": plan.schedule},
+        "calibrated": calibrated,
+        "input_shape": list(model.input.shape),
+        "output_shapes": [list(tensor.shape) for tensor in model.outputs],
+        "macs": sum(layer["macs"] for layer in layers),
+        "macs_redundant": 0,
+        "bitops": sum(layer["bitops"] for layer in layers),
+        "arena_bytes": plan.arena_bytes,
+        "pushed_arena_bytes": None,
+        "weight_bytes": model.weight_bytes,
+        "tflite": {"bytes": tflite_bytes, "tflm_arena_bytes": tflm_arena_bytes},
+        "accuracy": None,
+        "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
+        "layers": layers,
+    }
+
+
+def _layer(model: IntegerModel, layer: Layer, error: ErrorMetrics | None) -> dict[str, Any]:
+    tensors = model.graph.node_inputs(layer.node)
+    output = model.graph.tensors[layer.output]
+    macs = layer.node.operator.macs(tensors, output)
+    kernel = layer.operator.kernel()
+    source = model.graph.tensors[layer.inputs[0]].quantization
+    weights = [t.quantization for t in tensors if t.data is not None and t.quantization and t.quantization.bits <= 8]
+    input_bits = source.bits if source else 8
+    weight_bits = weights[0].bits if weights else None
+    return {
+        "name": layer.name,
+        "op": layer.node.operator.op_name,
+        "output_shape": list(output.shape),
+        "macs": macs,
+        "bitops": macs * input_bits * (weight_bits or 8),
+        "input_bits": input_bits,
+        "output_bits": output.quantization.bits if output.quantization else 8,
+        "weight_bits": weight_bits,
+        "weight_bytes": sum(constant.bytes for constant in kernel.constants) if kernel else 0,
+        "map_bytes": output.elements,
+        "error": None if error is None else asdict(error),
+    }

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of what is supported, read from the operators' own files so that it can't fall behind them."""
+
+from __future__ import annotations
+
+__all__ = ["OperatorSupport", "support_table"]
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from mcukit.ops.operator import ONNX_IMPORTERS, TFLITE_IMPORTERS, Operator, load_operators
+
+_KERNEL = re.compile(r"mk_[a-z0-9_]+_s8")
+
+
+@dataclass(frozen=True)
+class OperatorSupport:
+    """One operator file, and how networks reach it.
+
+    file: the module's last name. names: of its operators in reports; none if what it imports needs no operator of its
+    own, such as a reshape that vanishes. onnx, tflite: the operators in files that it imports. kernels: C functions.
+    """
+
+    file: str
+    summary: str
+    names: tuple[str, ...]
+    onnx: tuple[str, ...]
+    tflite: tuple[str, ...]
+    kernels: tuple[str, ...]
+
+
+def support_table() -> tuple[OperatorSupport, ...]:
+    """Every file that imports an operator or defines one, by name."""
+    load_operators()
+    onnx = _by_module(dict(ONNX_IMPORTERS))
+    tflite = _by_module({builtin.name: function for builtin, function in TFLITE_IMPORTERS.items()})
+    operators: dict[str, list[str]] = {}
+    for operator in _subclasses(Operator):
+        name = getattr(operator, "op_name", None)
+        if isinstance(name, str) and operator.__module__.startswith("mcukit."):
+            operators.setdefault(operator.__module__, []).append(name)
+    modules = sorted({*onnx, *tflite, *operators}, key=lambda module: module.rpartition(".")[2])
+    return tuple(
+        _row(module, operators.get(module, []), onnx.get(module, []), tflite.get(module, [])) for module in modules
+    )
+
+
+def _row(name: str, operators: list[str], onnx: list[str], tflite: list[str]) -> OperatorSupport:
+    module = importlib.import_module(name)
+    return OperatorSupport(
+        file=name.rpartition(".")[2],
+        summary=(module.__doc__ or "").strip().partition("\n")[0].partition(" Kernel: ")[0],
+        names=tuple(sorted(set(operators))),
+        onnx=tuple(sorted(onnx)),
+        tflite=tuple(sorted(tflite)),
+        kernels=_kernels(module) if operators else (),
+    )
+
+
+def _by_module(importers: dict[str, Callable[..., Any]]) -> dict[str, list[str]]:
+    modules: dict[str, list[str]] = {}
+    for name, function in importers.items():
+        modules.setdefault(function.__module__, []).append(name)
+    return modules
+
+
+def _subclasses(base: type) -> set[type]:
+    found: set[type] = set()
+    for derived in base.__subclasses__():
+        found |= {derived, *_subclasses(derived)}
+    return found
+
+
+def _kernels(module: ModuleType) -> tuple[str, ...]:
+    """The C functions that the module's source names, or else those that the operator files it imports name."""
+    tree = ast.parse(inspect.getsource(module))
+    names = {text for node in ast.walk(tree) if isinstance(node, ast.Constant) for text in _kernel_name(node.value)}
+    if not names:
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        for imported in _operator_modules(imports):
+            names |= set(_kernels(importlib.import_module(imported)))
+    return tuple(sorted(names))
+
+
+def _kernel_name(value: object) -> list[str]:
+    return [value] if isinstance(value, str) and _KERNEL.fullmatch(value) else []
+
+
+def _operator_modules(imports: list[ast.ImportFrom]) -> set[str]:
+    """Modules of mcukit.ops, from `from mcukit.ops.x import y` and `from mcukit.ops import x`."""
+    named = {node.module for node in imports if node.module}
+    named |= {f"mcukit.ops.{alias.name}" for node in imports if node.module == "mcukit.ops" for alias in node.names}
+    return {name for name in named if name.startswith("mcukit.ops.") and name != Operator.__module__}

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each result looks like to a person at a terminal: lines and tables, drawn by the command line."""
+
+from __future__ import annotations
+
+__all__ = [
+    "build_view",
+    "difference_text",
+    "emulation_view",
+    "evaluation_view",
+    "inspection_view",
+    "verification_view",
+]
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mcukit.report.blocks import Block, Column, Facts, Line, Table
+from mcukit.report.units import ABSENT, count, percent, ratio, shape, size
+
+if TYPE_CHECKING:
+    from mcukit.workflow.emulate import Emulation
+    from mcukit.workflow.evaluate import Evaluation
+    from mcukit.workflow.inspect import Inspection
+    from mcukit.workflow.verify import Difference, Verification
+
+
+def inspection_view(inspection: Inspection) -> list[Block]:
+    """Layers and totals, and everything that is not supported."""
+    blocks: list[Block] = [Line(inspection.name, "title")]
+    if inspection.layers:
+        columns = (
+            Column("layer"),
+            Column("operator"),
+            Column("input"),
+            Column("output"),
+            Column("MACs", right=True),
+            Column("weight bytes", right=True),
+            Column("map bytes", right=True),
+        )
+        rows = tuple(
+            (
+                layer.name,
+                layer.op,
+                ", ".join(shape(dimensions) for dimensions in layer.input_shapes),
+                shape(layer.output_shape),
+                count(layer.macs),
+                count(layer.weight_bytes),
+                count(layer.map_bytes),
+            )
+            for layer in inspection.layers
+        )
+        blocks += [Table(columns, rows), Line("")]
+    if not inspection.supported:
+        number = len(inspection.problems)
+        blocks.append(Line(f"not supported: {number} {'reason' if number == 1 else 'reasons'}", "bad"))
+        return blocks + [Line(line) for problem in inspection.problems for line in str(problem).splitlines()]
+    facts = (
+        ("input", shape(inspection.input_shape)),
+        ("outputs", ", ".join(shape(dimensions) for dimensions in inspection.output_shapes)),
+        ("multiply-accumulates", count(inspection.macs)),
+        ("parameters", count(inspection.parameters)),
+    )
+    return [*blocks, Facts(facts), Line("every operator is supported", "good")]
+
+
+def build_view(content: Mapping[str, Any]) -> list[Block]:
+    """The content of report.json: the figures that decide, then every layer."""
+    budget = content["budget"]
+    facts = [
+        ("SRAM for maps", _against(content["arena_bytes"], budget["sram"])),
+        ("flash for weights", _against(content["weight_bytes"], budget["flash"])),
+        ("multiply-accumulates", count(content["macs"])),
+        ("schedule", content["plan"]["schedule"]),
+        (".tflite file", size(content["tflite"]["bytes"])),
+    ]
+    if content["tflite"]["tflm_arena_bytes"] is not None:
+        facts.append(("TFLM's arena for it", f"{size(content['tflite']['tflm_arena_bytes'])} on a 64-bit host"))
+    if content["board"]:
+        facts.insert(0, ("board", content["board"]))
+    columns = (
+        Column("layer"),
+        Column("operator"),
+        Column("output"),
+        Column("MACs", right=True),
+        Column("weight bytes", right=True),
+        Column("map bytes", right=True),
+        Column("error (L2 rel.)", right=True),
+    )
+    rows = tuple(
+        (
+            layer["name"],
+            layer["op"],
+            shape(layer["output_shape"]),
+            count(layer["macs"]),
+            count(layer["weight_bytes"]),
+            count(layer["map_bytes"]),
+            ratio(layer["error"]["l2r"]) if layer["error"] else ABSENT,
+        )
+        for layer in content["layers"]
+    )
+    return [Line(content["name"], "title"), Table(columns, rows), Line(""), Facts(tuple(facts))]
+
+
+def evaluation_view(evaluation: Evaluation) -> list[Block]:
+    """Accuracy beside the float network's."""
+    rows = [("top-1", percent(evaluation.top1), percent(evaluation.float_top1))]
+    if evaluation.top5 is not None:
+        rows.append(("top-5", percent(evaluation.top5), percent(evaluation.float_top5)))
+    columns = (Column("accuracy"), Column("int8", right=True), Column("float", right=True))
+    facts = [("executor", evaluation.target), ("images", count(evaluation.n))]
+    if evaluation.agreement is not None:
+        facts.append(("same answer as float", percent(evaluation.agreement)))
+    if evaluation.error is not None:
+        facts.append(("output RMSE", ratio(evaluation.error.rmse)))
+        facts.append(("output MAE", ratio(evaluation.error.mae)))
+        facts.append(("output L2 relative", ratio(evaluation.error.l2r)))
+        facts.append(("output cosine", f"{evaluation.error.cosine:.5f}"))
+    return [Table(columns, tuple(rows)), Line(""), Facts(tuple(facts))]
+
+
+def emulation_view(emulation: Emulation) -> list[Block]:
+    """Instructions of each layer, and memory. What the target can't measure is left out."""
+    facts = [
+        ("target", emulation.target),
+        ("instructions", count(emulation.instructions)),
+        ("SRAM for maps", size(emulation.arena_bytes)),
+        ("static SRAM in all", size(emulation.static_ram_bytes)),
+        ("stack", size(emulation.stack_bytes)),
+        ("flash for code", size(emulation.code_bytes)),
+        ("flash for weights", size(emulation.weight_bytes)),
+    ]
+    blocks: list[Block] = []
+    if emulation.layers:
+        columns = (
+            Column("layer"),
+            Column("operator"),
+            Column("instructions", right=True),
+            Column("share", right=True),
+            Column("MACs", right=True),
+            Column("per MAC", right=True),
+        )
+        total = sum(layer.instructions for layer in emulation.layers) or 1
+        rows = tuple(
+            (
+                layer.name,
+                layer.op,
+                count(layer.instructions),
+                f"{100 * layer.instructions / total:.1f} %",
+                count(layer.macs),
+                f"{layer.instructions / layer.macs:.2f}" if layer.macs else ABSENT,
+            )
+            for layer in emulation.layers
+        )
+        blocks += [Table(columns, rows), Line("")]
+    if emulation.instruction_classes:
+        facts += [(f"  {name}", count(number)) for name, number in emulation.instruction_classes.items()]
+    return [*blocks, Facts(tuple((name, value) for name, value in facts if value != ABSENT))]
+
+
+def verification_view(verification: Verification) -> list[Block]:
+    """One line: equal, or where the first byte differs."""
+    compared = f"{count(verification.inputs)} inputs, {count(verification.layers_compared)} layers compared"
+    if verification.equal:
+        return [Line(f"{verification.target}: every byte is equal to the reference ({compared})", "good")]
+    blocks: list[Block] = [Line(f"{verification.target}: NOT EQUAL to the reference ({compared})", "bad")]
+    if verification.first_difference is not None:
+        blocks.append(Line(f"  first difference: {difference_text(verification.first_difference)}"))
+    return blocks
+
+
+def difference_text(difference: Difference) -> str:
+    """Where a byte differs, in words."""
+    place = f"row {difference.row}, column {difference.column}, channel {difference.channel}"
+    return (
+        f"input {difference.input}, layer '{difference.layer}', {place}: "
+        f"{difference.expected} expected, {difference.found} found"
+    )
+
+
+def _against(used: int, budget: int | None) -> str:
+    if budget is None:
+        return size(used)
+    return f"{size(used)} of {size(budget)}, {100 * used / budget:.1f} %" + ("" if used <= budget else ": TOO MUCH")

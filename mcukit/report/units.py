@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+__all__ = ["ABSENT", "count", "percent", "ratio", "shape", "size"]
+
+from collections.abc import Sequence
+
+ABSENT = "-"
+"""Stands for what was not measured or does not apply."""
+
+_KIB = 1024
+
+
+def count(value: int | None) -> str:
+    """With thousands apart: 7,489,644."""
+    return ABSENT if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """Bytes, and KiB where that is shorter: "53,248 bytes (52.0 KiB)"."""
+    if value is None:
+        return ABSENT
+    if value < _KIB:
+        return f"{value:,} bytes"
+    if value < _KIB * _KIB:
+        return f"{value:,} bytes ({value / _KIB:.1f} KiB)"
+    return f"{value:,} bytes ({value / _KIB / _KIB:.2f} MiB)"
+
+
+def percent(value: float | None) -> str:
+    """Of a number that is 0 to 100 already: "85.75 %"."""
+    return ABSENT if value is None else f"{value:.2f} %"
+
+
+def ratio(value: float | None) -> str:
+    """A number of any magnitude with three significant digits."""
+    return ABSENT if value is None else f"{value:.3g}"
+
+
+def shape(dimensions: Sequence[int]) -> str:
+    """1x96x96x3."""
+    return "x".join(map(str, dimensions))

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A build folder: all that `quantize` made of a model, written at once and read back by every later step."""
+
+from __future__ import annotations
+
+__all__ = ["Build", "load_build", "write_build"]
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.calibration.preprocessing import Preprocessing
+from mcukit.emulation.build import CSources
+from mcukit.errors import McukitError
+from mcukit.export.names import file_stem
+from mcukit.graph.graph import Graph, map_shape
+from mcukit.graph.serialize import load_graph
+from mcukit.planning.layers import plan_layers
+from mcukit.planning.plan import Plan
+from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.lower import lower
+
+MANIFEST_SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """A build folder and what it holds. report and manifest: the content of report.json and manifest.json."""
+
+    folder: Path
+    model: IntegerModel
+    plan: Plan
+    preprocessing: Preprocessing
+    report: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """As in file names and C identifiers."""
+        return file_stem(self.model.name)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether ranges come from the user's data and not from synthetic images."""
+        return bool(self.report["calibrated"])
+
+    def float_graph(self) -> Graph | None:
+        """The float network that was quantized; None where the model was int8 to begin with."""
+        path = self.folder / "model" / "float.npz"
+        return load_graph(path) if path.is_file() else None
+
+    def tflite(self) -> bytes:
+        return _read(self.folder / "tflite" / f"{self.name}.tflite")
+
+    def c_sources(self) -> CSources:
+        """The generated C, for the emulator."""
+        layers = sum(layer.operator.kernel() is not None for layer in self.model.layers)
+        outputs = self.model.outputs[0].elements
+        return CSources(self.name, self.folder / "model", layers, self.model.input.elements, outputs)
+
+    def real_inputs(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Stored values (N, height, width, channels) as the float network takes them."""
+        shape = map_shape(self.model.input.shape)
+        if values.shape[1:] != shape:
+            raise McukitError(
+                "wrong-input", f"inputs of shape {values.shape[1:]} given, the network takes {shape} (height, width, channels)"
+            )
+        return self.preprocessing.apply(values)
+
+    def quantize_inputs(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.int8]:
+        """Stored values (N, height, width, channels) as the network's input bytes (N, bytes)."""
+        quantization = self.model.input.quantization
+        if quantization is None:
+            raise ValueError("the input is not quantized")
+        integers = np.empty((len(values), self.model.input.elements), np.int8)
+        for index in range(len(values)):
+            real = self.real_inputs(values[index : index + 1])
+            integers[index] = quantization.quantize(real).ravel()
+        return integers
+
+
+def write_build(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
+    """Writes all files to a temporary folder beside `folder`, then puts that in its place.
+
+    A failure leaves an older build untouched. A folder that holds something else than a build is never replaced.
+    """
+    if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        raise McukitError(
+            "unwritable-output",
+            "it exists and is not a build folder",
+            where=str(folder),
+            hint="choose another folder with -o, or remove it",
+        )
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    complete = {"schema": MANIFEST_SCHEMA, **manifest, "files": hashes}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        for name, data in files.items():
+            path = scratch / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        (scratch / "manifest.json").write_bytes(json_bytes(complete))
+        scratch.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            folder.rename(old / "build")
+            scratch.rename(folder)
+            shutil.rmtree(old)
+        else:
+            scratch.rename(folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def load_build(folder: Path) -> Build:
+    """Reads a build folder. Raises McukitError "invalid-build" if it isn't one or is not as it was written."""
+    manifest = _read_json(folder / "manifest.json", folder)
+    if manifest.get("schema") != MANIFEST_SCHEMA:
+        raise _invalid(folder, f"its manifest has schema {manifest.get('schema')!r}, this mcukit reads {MANIFEST_SCHEMA}")
+    files = manifest.get("files")
+    if not isinstance(files, dict):
+        raise _invalid(folder, "its manifest lists no files")
+    for name, digest in files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise _invalid(folder, f"'{name}' is missing")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise _invalid(folder, f"'{name}' was changed after it was written")
+    model = lower(load_graph(folder / "model" / "quantized.npz"))
+    preprocessing = manifest["preprocessing"]
+    return Build(
+        folder,
+        model,
+        plan_layers(model),
+        Preprocessing(preprocessing["scale"], tuple(preprocessing["mean"]), tuple(preprocessing["std"])),
+        _read_json(folder / "report.json", folder),
+        manifest,
+    )
+
+
+def json_bytes(content: Any) -> bytes:
+    """JSON as all files of a build have it."""
+    return (json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _invalid(path.parent, f"'{path.name}' can't be read: {error.strerror}") from error
+
+
+def _read_json(path: Path, folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _invalid(folder, f"'{path.name}' can't be read") from error
+    if not isinstance(content, dict):
+        raise _invalid(folder, f"'{path.name}' is not an object")
+    return content
+
+
+def _invalid(folder: Path, reason: str) -> McukitError:
+    return McukitError(
+        "invalid-build", f"this is no usable build folder: {reason}", where=str(folder), hint="run `mcukit quantize` again"
+    )
+
+
+def _unwritable(folder: Path, error: OSError) -> McukitError:
+    return McukitError(
+        "unwritable-output",
+        f"the build can't be written: {error.strerror or error}",
+        where=str(folder),
+        hint="choose a folder you can write to with -o",
+    )

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accuracy of a build on labelled data, beside the float network's on the same data."""
+
+from __future__ import annotations
+
+__all__ = ["Evaluation", "evaluate"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.calibration.data import Dataset
+from mcukit.calibration.float_model import FloatModel
+from mcukit.errors import McukitError
+from mcukit.report.metrics import ErrorMetrics, compare
+from mcukit.workflow.build import Build
+from mcukit.workflow.execute import execute
+
+Progress = Callable[[str, int, int], None]
+
+CHUNK = 64
+"""Images per step: bounds the memory of preprocessed inputs."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Percentages from 0 to 100. top5 is None for fewer than six classes.
+
+    float_top1, float_top5, agreement and error are None where the build came from an int8 model. agreement: how often
+    integer and float network name the same class. error: of the outputs against float.
+    """
+
+    n: int
+    target: str
+    top1: float
+    top5: float | None
+    float_top1: float | None
+    float_top5: float | None
+    agreement: float | None
+    error: ErrorMetrics | None
+
+
+def evaluate(
+    build: Build, dataset: Dataset, on: str = "host", *, jobs: int = 2, progress: Progress | None = None
+) -> Evaluation:
+    """Runs all of `dataset` (raw values and labels) on an executor."""
+    if dataset.labels is None:
+        raise McukitError(
+            "missing-labels", "the data have no labels", hint="give an .npz with x and y, or --labels CSV with --images"
+        )
+    report = progress or (lambda stage, done, total: None)
+    labels = np.asarray(dataset.labels)
+    scores, real = _scores(build, dataset, on, jobs, report)
+    top1, top5 = _accuracy(scores, labels)
+    if real is None:
+        return Evaluation(len(labels), on, top1, top5, None, None, None, None)
+    float_top1, float_top5 = _accuracy(real, labels)
+    agreement = 100.0 * float(np.mean(scores.argmax(axis=1) == real.argmax(axis=1)))
+    return Evaluation(len(labels), on, top1, top5, float_top1, float_top5, agreement, compare(real, scores))
+
+
+def _scores(
+    build: Build, dataset: Dataset, on: str, jobs: int, report: Progress
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    """Real-valued outputs (N, classes) of the executor and of the float network."""
+    graph = build.float_graph()
+    float_model = None if graph is None else FloatModel(graph)
+    count = len(dataset.values)
+    quantized = np.empty((count, build.model.input.elements), np.int8)
+    real = []
+    for start in range(0, count, CHUNK):
+        values = dataset.values[start : start + CHUNK]
+        quantized[start : start + len(values)] = build.quantize_inputs(values)
+        if float_model is not None:
+            outputs = float_model.outputs(build.real_inputs(values))[0]
+            real.append(outputs.reshape(len(values), -1))
+        report("float", start + len(values), count)
+    report(on, 0, count)
+    outputs = execute(build, on, quantized, jobs=jobs).outputs
+    report(on, count, count)
+    target = build.model.outputs[0].quantization
+    if target is None:
+        raise ValueError("the output is not quantized")
+    return target.dequantize(outputs), np.concatenate(real) if real else None
+
+
+def _accuracy(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> tuple[float, float | None]:
+    """top-1 and top-5 in percent; the first of equal scores counts, as argmax has it."""
+    if labels.min() < 0 or labels.max() >= scores.shape[1]:
+        raise McukitError(
+            "wrong-labels", f"labels go from {labels.min()} to {labels.max()}, the network has {scores.shape[1]} classes"
+        )
+    ranked = np.argsort(-scores, axis=1, kind="stable")
+    top1 = 100.0 * float(np.mean(ranked[:, 0] == labels))
+    top5 = 100.0 * float(np.mean((ranked[:, :5] == labels[:, None]).any(axis=1))) if scores.shape[1] > 5 else None
+    return top1, top5

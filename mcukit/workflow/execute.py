@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One interface over everything that can run a build: reference, generated C on a target, TFLite interpreters."""
+
+from __future__ import annotations
+
+__all__ = ["EXECUTORS", "Execution", "execute"]
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.emulation.reference import run_reference
+from mcukit.emulation.runner import run_on_target
+from mcukit.emulation.targets import TARGETS
+from mcukit.errors import McukitError
+from mcukit.graph.graph import map_shape
+from mcukit.tflite.litert import run_litert_reference
+from mcukit.tflite.micro import run_tflm, run_tflm_tensors
+from mcukit.tflite.reader import read_tflite
+from mcukit.workflow.build import Build
+
+Int8Array = npt.NDArray[np.int8]
+
+EXECUTORS = ("reference", *TARGETS, "tflm", "litert")
+"""What `--on` accepts. litert: LiteRT's reference kernels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """outputs: bytes of the first output, (N, bytes).
+
+    maps: with maps asked for, (N, height, width, channels) of every map that the executor shows, by tensor name.
+    """
+
+    outputs: Int8Array
+    maps: dict[str, Int8Array]
+
+
+def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, jobs: int = 1) -> Execution:
+    """Runs inputs (N, input bytes) int8 on an executor. jobs: processes for the host."""
+    if on not in EXECUTORS:
+        raise McukitError(
+            "unknown-target", f"there is no target '{on}'", where="--on", hint=f"choose one of {', '.join(EXECUTORS)}", exit_code=2
+        )
+    if on == "reference":
+        run = run_reference(build.model, inputs, keep_maps=maps)
+        return Execution(run.outputs[0].reshape(len(inputs), -1), run.maps)
+    if on in TARGETS:
+        return _run_c(build, on, inputs, maps, jobs)
+    return _run_tflite(build, on, inputs, maps)
+
+
+def _run_c(build: Build, on: str, inputs: Int8Array, maps: bool, jobs: int) -> Execution:
+    run = run_on_target(build.c_sources(), on, inputs, trace=maps, jobs=jobs)
+    found: dict[str, Int8Array] = {}
+    if run.traces is not None:
+        computed = [layer for layer in build.model.layers if layer.operator.kernel() is not None]
+        for index, layer in enumerate(computed):
+            shape = map_shape(build.model.graph.tensors[layer.output].shape)
+            traced = [np.frombuffer(trace[index], np.int8).reshape(shape) for trace in run.traces]
+            found[layer.output] = np.stack(traced)
+    return Execution(run.outputs, found)
+
+
+def _run_tflite(build: Build, on: str, inputs: Int8Array, maps: bool) -> Execution:
+    data = build.tflite()
+    model = read_tflite(data, build.name)
+    fed = inputs.reshape(len(inputs), *build.model.input.shape[1:])
+    if on == "tflm" and not maps:
+        return Execution(run_tflm(data, fed)[0].reshape(len(inputs), -1), {})
+    tensors = run_tflm_tensors(data, fed) if on == "tflm" else run_litert_reference(data, fed)
+    known = {tensor.name for tensor in build.model.graph.maps()}
+    found = {}
+    for index, values in tensors.items():
+        name = model.main.tensors[index].name
+        # The file has maps of its own where one operator became several; those have no counterpart to compare.
+        if name in known:
+            found[name] = values.reshape(len(inputs), *map_shape(build.model.graph.tensors[name].shape))
+    outputs = found[build.model.outputs[0].name].reshape(len(inputs), -1)
+    return Execution(outputs, found if maps else {})

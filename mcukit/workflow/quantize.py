@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model file to a build folder."""
+
+from __future__ import annotations
+
+__all__ = ["Progress", "QuantizeOptions", "quantize"]
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import mcukit
+from mcukit.boards import Board, load_board
+from mcukit.calibration.data import load_inputs, synthetic_inputs
+from mcukit.calibration.float_model import FloatModel
+from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
+from mcukit.calibration.ranges import RANGE_METHODS, choose_range
+from mcukit.calibration.settings import default_calibration
+from mcukit.calibration.statistics import collect_statistics
+from mcukit.emulation.reference import run_reference
+from mcukit.errors import McukitError
+from mcukit.export.c_code import generate_c
+from mcukit.export.names import file_stem
+from mcukit.export.tflite import build_tflite
+from mcukit.export.tflm_files import tflm_files
+from mcukit.graph.graph import Graph, map_shape
+from mcukit.graph.serialize import save_graph
+from mcukit.importers.load import load_model
+from mcukit.passes import run_passes
+from mcukit.planning.layers import plan_layers
+from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.lower import lower
+from mcukit.quantized.quantize import quantize_graph
+from mcukit.report.content import report_content
+from mcukit.report.html import render_html
+from mcukit.report.metrics import ErrorMetrics, compare
+from mcukit.tflite.micro import measure_arena
+from mcukit.tflite.writer import write_tflite
+from mcukit.workflow.build import Build, json_bytes, load_build, write_build
+
+Progress = Callable[[str, int, int], None]
+
+SYNTHETIC_IMAGES = 32
+ERROR_IMAGES = 8
+"""Images over which the error of every map against float is measured for the report."""
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """calibration: .npz, .npy or a folder of images; None takes what lies beside the model, else synthetic images.
+
+    preprocessing: None takes that of mcukit.toml beside the model, else none.
+    ranges: a key of RANGE_METHODS. board: id or TOML file. sram, flash: budgets in bytes that go before the board's.
+    calibration_limit: use only the first images.
+    """
+
+    calibration: Path | None = None
+    preprocessing: Preprocessing | None = None
+    ranges: str | None = None
+    board: str | None = None
+    sram: int | None = None
+    flash: int | None = None
+    calibration_limit: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Calibration:
+    """values: raw images. calibrated: whether they are the user's."""
+
+    values: npt.NDArray[np.generic]
+    preprocessing: Preprocessing
+    ranges: str
+    calibrated: bool
+
+
+def quantize(
+    model: Path,
+    output: Path | None = None,
+    options: QuantizeOptions | None = None,
+    progress: Progress | None = None,
+) -> Build:
+    """Quantizes an ONNX or TFLite file to int8 and writes a build folder, by default build/NAME.
+
+    Raises McukitError for everything wrong with the model, the data or the budget; then nothing is written.
+    """
+    chosen = options or QuantizeOptions()
+    report = progress or (lambda stage, done, total: None)
+    report("import", 0, 1)
+    imported = load_model(model)
+    graph = run_passes(imported)
+    report("import", 1, 1)
+    chosen = _with_settings(model, chosen)
+    board = load_board(chosen.board) if chosen.board else None
+    if _is_quantized(graph):
+        preprocessing = chosen.preprocessing or IDENTITY
+        integer, calibrated, errors, float_graph = lower(graph), True, {}, None
+    else:
+        calibration = _calibration_data(model, graph, chosen)
+        preprocessing, calibrated, float_graph = calibration.preprocessing, calibration.calibrated, graph
+        integer, errors = _quantize_float(graph, calibration, report)
+    plan = plan_layers(integer)
+    budget = _budget(chosen, board)
+    _check_budget(integer, plan.arena_bytes, budget)
+    report("export", 0, 1)
+    name = file_stem(integer.name)
+    tflite_model = build_tflite(integer.graph)
+    tflite = write_tflite(tflite_model)
+    tflm_arena = _tflm_arena(tflite)
+    content = report_content(
+        integer, plan, board=board, budget=budget, calibrated=calibrated, errors=errors,
+        tflite_bytes=len(tflite), tflm_arena_bytes=tflm_arena,
+    )  # fmt: skip
+    texts = {f"model/{file}": text for file, text in generate_c(integer, plan, preprocessing).items()}
+    texts |= {f"tflite/{file}": text for file, text in tflm_files(name, tflite_model, tflite, tflm_arena).items()}
+    files = {file: text.encode() for file, text in texts.items()}
+    files[f"tflite/{name}.tflite"] = tflite
+    files["model/quantized.npz"] = _graph_bytes(integer.graph)
+    if float_graph is not None:
+        files["model/float.npz"] = _graph_bytes(float_graph)
+    files["plan.json"] = json_bytes(plan.to_json())
+    files["report.json"] = json_bytes(content)
+    files["report.html"] = render_html(content, plan).encode()
+    folder = output or Path("build") / name
+    write_build(folder, files, _manifest(model, chosen, preprocessing, calibrated))
+    report("export", 1, 1)
+    return load_build(folder)
+
+
+def _with_settings(model: Path, options: QuantizeOptions) -> QuantizeOptions:
+    """Fills what the user left open from mcukit.toml or calibration.npz beside the model."""
+    settings = default_calibration(model)
+    if settings is None:
+        return options
+    return replace(
+        options,
+        calibration=options.calibration or settings.calibration,
+        preprocessing=options.preprocessing or settings.preprocessing,
+        ranges=options.ranges or settings.ranges,
+        board=options.board or settings.board,
+    )
+
+
+def _is_quantized(graph: Graph) -> bool:
+    return graph.tensors[graph.inputs[0]].quantization is not None
+
+
+def _calibration_data(model: Path, graph: Graph, options: QuantizeOptions) -> _Calibration:
+    shape = map_shape(graph.tensors[graph.inputs[0]].shape)
+    method = options.ranges or "mse"
+    if method not in RANGE_METHODS:
+        raise McukitError(
+            "wrong-option", f"there is no range method '{method}'", where="--ranges",
+            hint=f"choose one of {', '.join(RANGE_METHODS)}", exit_code=2,
+        )  # fmt: skip
+    preprocessing = options.preprocessing or IDENTITY
+    if options.calibration is None:
+        values = synthetic_inputs(shape, SYNTHETIC_IMAGES, seed=0)
+        if options.preprocessing is None:
+            preprocessing = Preprocessing(1 / 255)
+        return _Calibration(values, preprocessing, method, calibrated=False)
+    dataset = load_inputs(options.calibration, shape)
+    return _Calibration(dataset.values[: options.calibration_limit], preprocessing, method, calibrated=True)
+
+
+def _quantize_float(
+    graph: Graph, calibration: _Calibration, report: Progress
+) -> tuple[IntegerModel, Mapping[str, ErrorMetrics]]:
+    """Calibrates, quantizes and measures the error of every map on a few calibration images."""
+    inputs = calibration.preprocessing.apply(calibration.values)
+    float_model = FloatModel(graph)
+    statistics = collect_statistics(float_model, inputs, lambda done, total: report("calibrate", done, total))
+    # The input's range is the data's: clipping it would throw away what the camera saw.
+    methods = {name: "min-max" if name in graph.inputs else calibration.ranges for name in statistics}
+    ranges = {name: choose_range(statistics[name], methods[name]) for name in statistics}
+    integer = lower(quantize_graph(graph, ranges))
+    sample = inputs[:ERROR_IMAGES]
+    real = float_model.run_nhwc(sample)
+    source = integer.input.quantization
+    if source is None:
+        raise ValueError("the input is not quantized")
+    run = run_reference(integer, source.quantize(sample), keep_maps=True)
+    errors = {}
+    for tensor in integer.graph.maps():
+        if tensor.name in real and tensor.quantization is not None:
+            found = tensor.quantization.dequantize(run.maps[tensor.name])
+            errors[tensor.name] = compare(real[tensor.name], found)
+    return integer, errors
+
+
+def _budget(options: QuantizeOptions, board: Board | None) -> dict[str, int | None]:
+    return {
+        "sram": options.sram if options.sram is not None else board.sram_bytes if board else None,
+        "flash": options.flash if options.flash is not None else board.flash_bytes if board else None,
+    }
+
+
+def _check_budget(model: IntegerModel, arena_bytes: int, budget: Mapping[str, int | None]) -> None:
+    """Refuses a network that can't fit, with the operator that needs most."""
+    sram, flash = budget["sram"], budget["flash"]
+    if sram is not None and arena_bytes > sram:
+        layer = max(model.layers, key=lambda item: model.graph.tensors[item.output].elements
+                    + sum(model.graph.tensors[name].elements for name in item.inputs))  # fmt: skip
+        raise McukitError(
+            "budget-exceeded",
+            f"it needs {arena_bytes:,} bytes of SRAM layer by layer and the budget is {sram:,}: "
+            f"{arena_bytes - sram:,} bytes too many",
+            where=f"largest at node '{layer.name}' ({layer.node.operator.op_name})",
+            hint="choose a board with more SRAM, a smaller input, or a larger --sram",
+        )
+    if flash is not None and model.weight_bytes > flash:
+        raise McukitError(
+            "budget-exceeded",
+            f"its weights take {model.weight_bytes:,} bytes of flash and the budget is {flash:,}",
+            hint="choose a board with more flash or a smaller network",
+        )
+
+
+def _tflm_arena(tflite: bytes) -> int | None:
+    """The arena as TFLM's interpreter reports it; None where that is not installed."""
+    try:
+        return measure_arena(tflite).total
+    except McukitError as error:
+        if error.problems[0].code != "missing-package":
+            raise
+        return None
+
+
+def _graph_bytes(graph: Graph) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="mcukit-") as folder:
+        path = Path(folder) / "graph.npz"
+        save_graph(graph, path)
+        return path.read_bytes()
+
+
+def _manifest(
+    model: Path, options: QuantizeOptions, preprocessing: Preprocessing, calibrated: bool
+) -> dict[str, object]:
+    return {
+        "mcukit": mcukit.__version__,
+        "model": {"file": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+        "calibrated": calibrated,
+        "calibration": None if options.calibration is None else _digest(options.calibration),
+        "preprocessing": preprocessing.to_json(),
+        "options": {
+            "ranges": options.ranges or "mse",
+            "board": options.board,
+            "sram": options.sram,
+            "flash": options.flash,
+            "calibration_limit": options.calibration_limit,
+        },
+    }
+
+
+def _digest(path: Path) -> dict[str, object]:
+    """Name and hash of the calibration data, without its place on this machine."""
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(file.name.encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return {"name": path.name, "sha256": digest.hexdigest()}

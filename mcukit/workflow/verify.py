@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proves that an executor computes the reference's bytes, layer by layer."""
+
+from __future__ import annotations
+
+__all__ = ["Difference", "Verification", "random_inputs", "verify"]
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.workflow.build import Build
+from mcukit.workflow.execute import execute
+
+Int8Array = npt.NDArray[np.int8]
+
+RANDOM_INPUTS = 4
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first byte that differs, in the order of execution."""
+
+    input: int
+    layer: str
+    row: int
+    column: int
+    channel: int
+    expected: int
+    found: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """layers_compared: maps compared for each input, the output included."""
+
+    target: str
+    equal: bool
+    inputs: int
+    layers_compared: int
+    first_difference: Difference | None
+
+
+def random_inputs(build: Build, count: int = RANDOM_INPUTS, seed: int = 0) -> Int8Array:
+    """Uniform random input bytes, (count, input bytes)."""
+    generator = np.random.default_rng(seed)
+    return generator.integers(-128, 128, (count, build.model.input.elements)).astype(np.int8)
+
+
+def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verification:
+    """Compares every map that the executor shows with the reference's.
+
+    on: host, cortex-m4, cortex-m7, riscv32, tflm or litert. inputs: (N, input bytes) int8, random by default.
+    """
+    fed = random_inputs(build) if inputs is None else inputs
+    found = execute(build, on, fed, maps=True)
+    expected = execute(build, "reference", fed, maps=True)
+    compared = [layer for layer in build.model.layers if layer.output in found.maps]
+    for layer in compared:
+        reference, candidate = expected.maps[layer.output], found.maps[layer.output]
+        if not np.array_equal(reference, candidate):
+            difference = _first_difference(layer.name, reference, candidate)
+            return Verification(on, False, len(fed), len(compared), difference)
+    if not np.array_equal(expected.outputs, found.outputs):
+        output = build.model.outputs[0]
+        shape = expected.maps[output.name].shape
+        difference = _first_difference(output.name, expected.outputs.reshape(shape), found.outputs.reshape(shape))
+        return Verification(on, False, len(fed), len(compared), difference)
+    return Verification(on, True, len(fed), len(compared), None)
+
+
+def _first_difference(layer: str, expected: Int8Array, found: Int8Array) -> Difference:
+    where = np.argwhere(expected != found)[0]
+    at = tuple(int(index) for index in where)
+    return Difference(at[0], layer, at[1], at[2], at[3], int(expected[at]), int(found[at]))

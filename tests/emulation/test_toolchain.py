@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache of compiled objects: right before fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcukit.emulation import toolchain
+from mcukit.emulation.targets import TARGETS
+from mcukit.errors import McukitError
+
+HOST = TARGETS["host"]
+SOURCE = """
+#include "answer.h"
+int answer(void);
+int answer(void) { return ANSWER + EXTRA; }
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "answer.h").write_text("#define ANSWER 42\n")
+    (tmp_path / "answer.c").write_text(SOURCE)
+    return tmp_path / "answer.c"
+
+
+def compile_one(source: Path, define: str = "EXTRA=0", flags: tuple[str, ...] = ()) -> Path:
+    (compiled,) = toolchain.compile_objects(
+        [source], HOST, includes=[source.parent], defines=[define], extra_flags=flags
+    )
+    return compiled
+
+
+def test_the_same_source_is_compiled_once(source: Path) -> None:
+    first = compile_one(source)
+    made_at = first.stat().st_ino
+    assert compile_one(source) == first
+    assert first.stat().st_ino == made_at
+
+
+def test_a_change_of_header_define_or_flag_compiles_again(source: Path) -> None:
+    objects = [
+        compile_one(source),
+        compile_one(source, define="EXTRA=1"),
+        compile_one(source, flags=("-Os",)),
+    ]
+    (source.parent / "answer.h").write_text("#define ANSWER 43\n")
+    objects.append(compile_one(source))
+    assert len(set(objects)) == 4
+
+
+def test_the_objects_unused_for_longest_leave_a_full_cache(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, recent = compile_one(source), compile_one(source, define="EXTRA=1")
+    compile_one(source)
+    monkeypatch.setattr(toolchain, "_OBJECT_CACHE_BYTES", 2 * old.stat().st_size)
+    newest = compile_one(source, define="EXTRA=2")
+    assert (old.exists(), recent.exists(), newest.exists()) == (True, False, True)
+
+
+def test_a_failed_compilation_leaves_nothing_behind(source: Path) -> None:
+    source.write_text("this is not C\n")
+    with pytest.raises(McukitError):
+        compile_one(source)
+    assert list((source.parent / "cache" / "mcukit" / "objects").iterdir()) == []
