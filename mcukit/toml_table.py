@@ -128,7 +128,7 @@ class TomlTable:
             raise McukitError.collect(sorted(self.problems, key=lambda problem: problem.where))
 
     def _place(self, key: str) -> str:
-        key = _shown(key) if re.search(r"[^\w-]", key) or len(key) > 60 else key
+        key = _shown(key) if re.search(r"[^\w.-]", key) or len(key) > 60 else key
         return f"{self.where}.{key}" if ": " in self.where else f"{self.where}: {key}"
 
 

@@ -23,8 +23,8 @@ from mcukit.errors import McukitError
 LARGEST_ARRAY = 2 << 30
 """Bytes of one array: 14,000 images of 224 x 224 x 3 bytes, far more than calibration gains from."""
 
-# Photographs shrink by less than 2 in a zip file, drawings by 50, zeros by 1,000: with those a small file could
-# fill the memory.
+# Photographs shrink by less than 2 in a zip file, drawings by 50, zeros by 1,000: with those a small file
+# could fill the memory.
 _LARGEST_RATIO = 200
 _HARMLESS = 64 << 20
 
@@ -104,7 +104,7 @@ def _read_array(stream: IO[bytes], size: int, where: str) -> npt.NDArray[np.gene
         values[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
         done += len(chunk)
     shaped = array.reshape(shape, order="F" if is_fortran else "C")
-    return np.ascontiguousarray(shaped.astype(dtype.newbyteorder("="), copy=False))
+    return shaped.astype(dtype.newbyteorder("="), order="C", copy=False)
 
 
 def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

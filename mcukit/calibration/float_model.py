@@ -10,6 +10,7 @@ from __future__ import annotations
 __all__ = ["FloatModel", "FloatModelBuilder"]
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,11 +60,11 @@ class FloatModelBuilder:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def add(self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object) -> None:
+    def add(self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         self._nodes.append(helper.make_node(op_type, list(inputs), list(outputs), **attributes))
 
     def clamped(
-        self, op_type: str, inputs: Sequence[str], output: Tensor, clamp: Clamp, **attributes: object
+        self, op_type: str, inputs: Sequence[str], output: Tensor, clamp: Clamp, **attributes: Any
     ) -> None:
         """One operator, followed by Clip where `clamp` limits anything."""
         target = self.value(output)
@@ -84,12 +85,12 @@ class FloatModelBuilder:
             inputs = self._graph.node_inputs(node)
             node.operator.to_onnx(self, inputs, self._graph.tensors[node.output])
         source = self._graph.tensors[self._graph.inputs[0]]
-        inputs = [helper.make_tensor_value_info(self.value(source), onnx.TensorProto.FLOAT, _onnx_shape(source))]
+        source_value = helper.make_tensor_value_info(self.value(source), onnx.TensorProto.FLOAT, _onnx_shape(source))
         outputs = [
             helper.make_tensor_value_info(self.value(self._graph.tensors[node.output]), onnx.TensorProto.FLOAT, None)
             for node in self._graph.nodes
         ]
-        graph = helper.make_graph(self._nodes, "float", inputs, outputs, self._constants)
+        graph = helper.make_graph(self._nodes, "float", [source_value], outputs, self._constants)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 

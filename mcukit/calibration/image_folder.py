@@ -96,6 +96,8 @@ def _read_image(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
                 resized = converted.resize((width, height), Image.Resampling.BILINEAR)
     except McukitError:
         raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
     except Exception as error:  # damaged images make Pillow's decoders raise nearly anything
         raise McukitError(
             "unreadable-data",
@@ -109,12 +111,7 @@ def _read_image(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 def _check_image(image: Image.Image, path: Path) -> None:
     """Refuses images by their headers, before a pixel is decoded."""
     if image.width * image.height > _MOST_PIXELS:
-        raise McukitError(
-            "unsafe-data",
-            f"this image has {image.width} x {image.height} pixels, more than {_MOST_PIXELS}",
-            where=str(path),
-            hint="make it smaller",
-        )
+        raise _too_large(path)
     if image.mode.startswith(("I", "F")):
         raise McukitError(
             "unreadable-data",
@@ -122,6 +119,15 @@ def _check_image(image: Image.Image, path: Path) -> None:
             where=str(path),
             hint="save it with 8 bits, or give an .npz file with the values that the model was trained on",
         )
+
+
+def _too_large(path: Path) -> McukitError:
+    return McukitError(
+        "unsafe-data",
+        f"this image has more than {_MOST_PIXELS} pixels",
+        where=str(path),
+        hint="make it smaller, the model sees a small picture anyway",
+    )
 
 
 def read_labels(path: Path, names: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -151,7 +157,7 @@ def read_labels(path: Path, names: Sequence[str]) -> npt.NDArray[np.int64]:
             else:
                 classes[row["image"]] = int(row["class"])
     except csv.Error as error:
-        where = f"{path}: line {reader.line_num}"
+        where = f"{path}: line {reader.reader.line_num}"
         raise McukitError("unreadable-labels", f"is not CSV: {error}", where=where) from error
     missing = [name for name in names if name not in classes]
     problems += [Problem("wrong-labels", f"there is no class for {name}", str(path)) for name in missing]

@@ -38,7 +38,8 @@ class MapStatistics:
 
     def centres(self) -> npt.NDArray[np.float64]:
         """The middle of each bin."""
-        return self.minimum + (np.arange(self.counts.size) + 0.5) * self.bin_width
+        centres: npt.NDArray[np.float64] = self.minimum + (np.arange(self.counts.size) + 0.5) * self.bin_width
+        return centres
 
 
 def collect_statistics(

@@ -33,17 +33,17 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
     build: Path, data: Path | None, images: Path | None, labels: Path | None, on: str, limit: int | None, as_json: bool
 ) -> int:
     """Measures top-1 and top-5 accuracy of BUILD on labelled data, and the float network's on the same."""
-    _check(data, images, labels)
+    source = _source(data, images, labels)
     from mcukit.report.terminal import evaluation_view
     from mcukit.workflow.build import load_build
     from mcukit.workflow.evaluate import evaluate as run
 
     output = Output(as_json)
     loaded = load_build(build)
-    dataset = _dataset(loaded, data, images, labels)
+    dataset = _dataset(loaded, source, labels)
     if limit is not None:
-        kept = None if dataset.labels is None else dataset.labels[:limit]
-        dataset = replace(dataset, values=dataset.values[:limit], labels=kept)
+        labels_kept = None if dataset.labels is None else dataset.labels[:limit]
+        dataset = replace(dataset, values=dataset.values[:limit], labels=labels_kept, names=dataset.names[:limit])
     with output.progress() as progress:
         evaluation = run(loaded, dataset, on, progress=progress)
     warn_if_uncalibrated(output, loaded.calibrated)
@@ -66,18 +66,21 @@ def evaluation_fields(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _check(data: Path | None, images: Path | None, labels: Path | None) -> None:
+def _source(data: Path | None, images: Path | None, labels: Path | None) -> Path:
+    """The file or folder that was given. Raises McukitError "usage" for anything but one of both."""
     hint = "give --data NPZ, or --images DIR with --labels CSV"
-    if (data is None) == (images is None):
-        message = "no labelled data were given" if data is None else "--data and --images can't be given together"
+    source = images if data is None else data
+    if source is None or (data is not None and images is not None):
+        message = "no labelled data were given" if source is None else "--data and --images can't be given together"
         raise McukitError("usage", message, where="mcukit evaluate", hint=hint, exit_code=2)
     if (images is None) != (labels is None):
         message = "--images needs --labels" if labels is None else "--labels belongs to --images"
         raise McukitError("usage", message, where="mcukit evaluate", hint=hint, exit_code=2)
+    return source
 
 
-def _dataset(build: Build, data: Path | None, images: Path | None, labels: Path | None) -> Dataset:
-    from mcukit.calibration.data import load_dataset
+def _dataset(build: Build, source: Path, labels: Path | None) -> Dataset:
+    from mcukit.calibration.data import load_inputs
     from mcukit.graph.graph import map_shape
 
-    return load_dataset(data, images, labels, map_shape(build.model.input.shape))
+    return load_inputs(source, map_shape(build.model.input.shape), labels=labels)

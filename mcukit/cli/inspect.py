@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["inspect"]
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,14 @@ from mcukit.cli.options import PATH, json_option
 from mcukit.cli.output import Output
 
 if TYPE_CHECKING:
+    from mcukit.errors import Problem
     from mcukit.workflow.inspect import Inspection
+
+_PLACES = (
+    re.compile(r"node '(?P<node>.*)' \((?P<op>[^()]+)\)", re.DOTALL),
+    re.compile(r"operator [0-9]+ \((?P<op>[^()]+)\) computing '(?P<node>.*)'", re.DOTALL),
+)
+"""How the importers of ONNX and of TFLite name a node."""
 
 
 @click.command()
@@ -32,16 +40,20 @@ def inspect(model: Path, as_json: bool) -> int:
 
 
 def _fields(inspection: Inspection) -> dict[str, Any]:
-    unsupported = [
-        {"node": p.where, "op": p.code, "reason": p.message, "hint": p.hint} for p in inspection.problems
-    ]
     return {
         "name": inspection.name,
         "supported": inspection.supported,
-        "unsupported": unsupported,
+        "unsupported": [_unsupported(problem) for problem in inspection.problems],
         "macs": inspection.macs,
         "parameters": inspection.parameters,
         "input_shape": inspection.input_shape,
         "output_shapes": inspection.output_shapes,
         "layers": [asdict(layer) for layer in inspection.layers],
     }
+
+
+def _unsupported(problem: Problem) -> dict[str, str | None]:
+    """op is null for what concerns no single node."""
+    found = next(filter(None, (place.fullmatch(problem.where) for place in _PLACES)), None)
+    node, operator = (found["node"], found["op"]) if found else (problem.where, None)
+    return {"node": node, "op": operator, "code": problem.code, "reason": problem.message, "hint": problem.hint}

@@ -22,16 +22,18 @@ def ops(as_json: bool) -> int:
     from mcukit.emulation.targets import TARGETS
     from mcukit.report.support import support_table
 
-    table = support_table()
+    # What computes first, then what importers resolve.
+    table = sorted(support_table(), key=lambda row: (not row.names, row.names))
     targets = list(TARGETS)
     columns = (Column("operator"), Column("ONNX"), Column("TFLite"), Column("C kernel, int8"))
 
     def view() -> list[Block]:
         rows = tuple(
-            (row.file, _words(row.onnx), _words(row.tflite), _words(row.kernels)) for row in table
+            (_words(row.names), _words(row.onnx), _words(row.tflite), _words(row.kernels)) for row in table
         )
         footer = f"Every kernel is portable C99 and runs on all targets: {', '.join(targets)}."
-        return [Table(columns, rows), Line(""), Line(footer), Line(f"{ABSENT}: needs none.", "faint")]
+        absent = f"{ABSENT} as operator: it becomes other operators, or nothing; as kernel: it costs nothing."
+        return [Table(columns, rows), Line(""), Line(footer), Line(absent, "faint")]
 
     Output(as_json).result({"operators": [asdict(row) for row in table], "targets": targets}, view)
     return 0

@@ -57,13 +57,11 @@ def verify(build: Path, on: str, data: Path | None, count: int, as_json: bool) -
 
 def _inputs(build: Build, data: Path | None, count: int) -> NDArray[np.int8]:
     """Input bytes (N, bytes): the first of the data, or random ones that are the same every time."""
-    import numpy as np
-
     from mcukit.calibration.data import load_inputs
     from mcukit.graph.graph import map_shape
+    from mcukit.workflow.verify import random_inputs
 
     if data is None:
-        generator = np.random.default_rng(0)
-        return generator.integers(-128, 128, (count, build.model.input.elements), dtype=np.int8)
+        return random_inputs(build, count)
     values = load_inputs(data, map_shape(build.model.input.shape)).values
     return build.quantize_inputs(values[:count])

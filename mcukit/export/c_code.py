@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["generate_c"]
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.export.names import IdentifierTable, comment_text, file_stem
 from mcukit.graph.graph import Tensor, map_shape
 from mcukit.planning.plan import Plan
-from mcukit.quantized.integer import ConstantArray, IntegerModel, Kernel, Layer
+from mcukit.quantized.integer import ConstantArray, Field, IntegerModel, Kernel, Layer
 
 _LINE_WIDTH = 112
 
@@ -90,7 +91,6 @@ class _Writer:
             "arena_bytes": self.plan.arena_bytes,
             "weight_bytes": self.model.weight_bytes,
             "layers": layers,
-            "maps": maps,
             "arrays": self.arrays,
             "input_map": maps[0],
             "views": [
@@ -129,10 +129,6 @@ class _Writer:
         return {
             "identifier": identifier,
             "data": f"arena + {place.offset}",
-            "offset": place.offset,
-            "bytes": place.bytes,
-            "row_bytes": width * channels,
-            "rows": place.rows,
             "height": height,
             "width": width,
             "channels": channels,
@@ -145,10 +141,6 @@ class _Writer:
         macs = layer.node.operator.macs(inputs, output)
         constant_maps = self._constant_maps(layer, kernel)
         operands = [f"&{name}" for name in self._operands(layer, {m["position"]: m["identifier"] for m in constant_maps})]
-        fields = [
-            {"name": field.name, "value": self._constant(field.value, layer) if isinstance(field.value, ConstantArray) else field.value}
-            for field in kernel.fields
-        ]
         return {
             "identifier": identifier,
             "comment": comment_text(layer.name),
@@ -159,12 +151,24 @@ class _Writer:
             "cost": f", {macs:,} MACs" if macs else "",
             "macs": macs,
             "function": kernel.function,
-            "fields": fields,
+            "fields": list(self._fields(layer, kernel)),
             "constant_maps": constant_maps,
             "map": self._map(output, f"{identifier}_map"),
             "input_array": ", ".join(operands) if kernel.inputs_as_array else "",
             "call": self._call(layer, kernel, operands),
         }
+
+    def _fields(self, layer: Layer, kernel: Kernel) -> Iterator[dict[str, str]]:
+        """Members of the parameter struct; those of a struct inside it ("window.stride_x") become one initializer."""
+        for prefix, members in itertools.groupby(kernel.fields, key=lambda field: field.name.rpartition(".")[0]):
+            texts = [(field.name.rpartition(".")[2], self._field_text(field, layer)) for field in members]
+            if prefix:
+                yield {"name": prefix, "value": "{" + ", ".join(f".{name} = {text}" for name, text in texts) + "}"}
+            else:
+                yield from ({"name": name, "value": text} for name, text in texts)
+
+    def _field_text(self, field: Field, layer: Layer) -> str:
+        return self._constant(field.value, layer) if isinstance(field.value, ConstantArray) else str(field.value)
 
     def _call(self, layer: Layer, kernel: Kernel, operands: list[str]) -> str:
         identifier = self.identifiers[layer.name]
@@ -202,8 +206,6 @@ class _Writer:
                     "position": position,
                     "identifier": f"{self.identifiers[layer.name]}_{array.suffix}_map",
                     "data": f"(int8_t *){name}",
-                    "row_bytes": width * channels,
-                    "rows": height,
                     "height": height,
                     "width": width,
                     "channels": channels,
@@ -240,7 +242,9 @@ def _shape_text(tensor: Tensor) -> str:
 def _wrap(values: np.ndarray[Any, np.dtype[Any]]) -> str:
     """Comma-separated integers, filled into lines. INT32_MIN needs a form of its own in C."""
     words = ["(-2147483647 - 1)" if value == -(1 << 31) else str(value) for value in values.ravel().tolist()]
-    lines, line, width = [], [], 0
+    lines: list[str] = []
+    line: list[str] = []
+    width = 0
     for word in words:
         if width + len(word) + 2 > _LINE_WIDTH - 4:
             lines.append("    " + ", ".join(line) + ",")

@@ -74,10 +74,11 @@ class Quantization:
         return ((values.astype(np.float64) - self.zero_point) * scale).astype(np.float32)
 
     def quantize(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
-        """Nearest integers of real values; ties away from zero as the TFLite converter has it; saturating."""
+        """Nearest integers of real values, saturating; ties away from zero, as the TFLite converter has it."""
         scaled = values.astype(np.float64) / float(self.tensor_scale)
         rounded = np.trunc(scaled + np.copysign(0.5, scaled)) + self.zero_point
-        return np.clip(rounded, self.minimum, self.maximum).astype(np.int8)
+        integers: npt.NDArray[np.int8] = np.clip(rounded, self.minimum, self.maximum).astype(np.int8)
+        return integers
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,7 +125,7 @@ def _describe(value: Any) -> Any:
 
 
 def _operator(described: dict[str, Any]) -> Operator:
-    kinds = {kind.op_name: kind for kind in _subclasses(Operator)}
+    kinds = {kind.op_name: kind for kind in _subclasses(Operator)}  # type: ignore[type-abstract]
     built: Operator = _build(kinds[described["type"]], described)
     return built
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 __all__ = ["import_onnx"]
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +75,13 @@ def _build(name: str, model: ModelProto, opset: int, problems: list[Problem]) ->
         for value in graph.input
         if value.name in shapes
     ]
+    refused = set()
     for node in graph.node:
-        problems += _import_node(context, _onnx_node(node), node.domain)
-    _raise_if_any(problems + _lost_values(context, graph))
+        found = _import_node(context, _onnx_node(node), node.domain)
+        problems += found
+        if found:
+            refused.add(node.name)
+    _raise_if_any(problems + _lost_values(context, graph, refused))
     context.enter(None)
     outputs = [context.output(value.name).name for value in graph.output]
     return Graph(name, context.tensors, tuple(context.nodes), tuple(inputs), tuple(dict.fromkeys(outputs)))
@@ -106,7 +110,7 @@ def _import_node(context: OnnxContext, node: OnnxNode, domain: str) -> Sequence[
     return problems
 
 
-def _lost_values(context: OnnxContext, graph: GraphProto) -> list[Problem]:
+def _lost_values(context: OnnxContext, graph: GraphProto, refused: Set[str]) -> list[Problem]:
     """Values that are read although the node that has them as output, imported without problems, gave none."""
     producers = {value: node for node in graph.node for value in node.output if value}
     problems = []

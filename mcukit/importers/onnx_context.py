@@ -143,6 +143,8 @@ class OnnxContext:
         """ONNX shape; batch is 1."""
         if value in self._views:
             return self._views[value].index.shape
+        if self._shapes.get(value) == ():
+            self.unsupported(f"'{value}' is a scalar", "export the model with maps of shape (1, N) or (1, C, H, W)")
         if value not in self._shapes:
             self.problem("dynamic-shape", f"the shape of '{value}' is not known", "export with fixed sizes")
         return self._shapes[value]

@@ -119,6 +119,7 @@ def _drop_what_is_never_read(model: ModelProto) -> None:
         if node.domain or _has_subgraph(node):
             node.domain = UNSUPPORTED_DOMAIN
             del node.attribute[:]
+    model.opset_import.add(domain=UNSUPPORTED_DOMAIN, version=1)
 
 
 def _has_subgraph(node: NodeProto) -> bool:

@@ -178,6 +178,29 @@ class TfliteContext:
         name = self._names[index]
         self.tensors[name] = Tensor(name, shape, None, self._quantization(index))
 
+    def entrance(self) -> schema.Operator | None:
+        """The QUANTIZE at the entrance of an int8 network whose input is float32 or uint8.
+
+        mcukit's network begins after it, with int8. From uint8 only the zero point may change, so that an application
+        can do the same by flipping the upper bit of every byte.
+        """
+        index = self._main.inputs[0]
+        kind = self._main.tensors[index].type
+        readers = [operator for operator in self._main.operators if index in operator.inputs]
+        if not self.is_quantized or kind not in (TensorType.FLOAT32, TensorType.UINT8) or len(readers) != 1:
+            return None
+        if readers[0].builtin != BuiltinOperator.QUANTIZE or index in self._main.outputs:
+            return None
+        if kind == TensorType.UINT8 and not self._only_moves_zero_point(index, readers[0].outputs[0]):
+            self.unsupported("its uint8 input is rescaled at the entrance", "export the model with int8 or float inputs")
+        return readers[0]
+
+    def _only_moves_zero_point(self, before: int, after: int) -> bool:
+        ours, theirs = (self._main.tensors[index].quantization for index in (after, before))
+        if ours is None or theirs is None or not ours.zero_point or not theirs.zero_point:
+            return False
+        return ours.scale == theirs.scale and theirs.zero_point[0] - ours.zero_point[0] == 128
+
     def skip(self, operator: schema.Operator) -> None:
         """Drops an operator that only changes the type at the network's edge: its output is its input."""
         self._aliases[operator.outputs[0]] = self._index(operator, 0)
@@ -238,10 +261,13 @@ def import_tflite(data: bytes, name: str, where: str) -> Graph:
         raise McukitError("unsupported-model", f"it has {len(main.inputs)} inputs, mcukit takes one", where=where)
     context.where = where
     try:
-        context.add_input(main.inputs[0])
+        entrance = context.entrance()
+        context.add_input(main.inputs[0] if entrance is None else entrance.outputs[0])
     except _Refusal as refusal:
         raise McukitError.collect([refusal.problem]) from None
     for position, operator in enumerate(main.operators):
+        if operator is entrance:
+            continue
         context.where = _place(model, position, operator)
         try:
             _import_operator(context, operator, main)
@@ -256,7 +282,8 @@ def import_tflite(data: bytes, name: str, where: str) -> Graph:
     if problems:
         raise McukitError.collect(problems)
     outputs = tuple(context.name_of(index) for index in main.outputs)
-    graph = Graph(name, context.tensors, tuple(context.nodes), (context.name_of(main.inputs[0]),), outputs)
+    source = main.inputs[0] if entrance is None else entrance.outputs[0]
+    graph = Graph(name, context.tensors, tuple(context.nodes), (context.name_of(source),), outputs)
     graph = graph.replace()
     validate(graph)
     return graph

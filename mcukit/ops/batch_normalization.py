@@ -25,7 +25,7 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
     if node.integer("training_mode", 0):
         context.unsupported("training_mode=1", "export the model in evaluation mode")
     shape = context.shape(node.inputs[0])
-    if len(shape) not in (2, 4):
+    if len(shape) not in (2, 4) or shape[0] != 1:
         context.unsupported(f"an input of shape {shape}", "only (1, C, H, W) and (1, C) are supported")
     scale, offset, mean, variance = (_per_channel(context, value, shape[1]) for value in node.inputs[1:5])
     with np.errstate(all="ignore"):

@@ -17,7 +17,7 @@ from mcukit.graph.graph import Shape, Tensor
 from mcukit.ops.maps import checked_shape, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.pooling import nhwc_of
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import IntegerOperator, Kernel
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import ActivationFunctionType, BuiltinOperator
 
@@ -59,7 +59,7 @@ class Concat(Operator):
         )
 
     def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
-        return ConcatInt8(len(inputs))
+        return ConcatInt8()
 
     def to_tflite(self, builder: TfliteBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         attributes = options.ConcatenationOptions(axis=len(output.shape) - 1)
@@ -76,15 +76,11 @@ class Concat(Operator):
 
 @dataclass(frozen=True, eq=False)
 class ConcatInt8(IntegerOperator):
-    """input_count: how many maps there are."""
-
-    input_count: int
-
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
         return np.concatenate(inputs, axis=3)
 
     def kernel(self) -> Kernel:
-        return Kernel("mk_concat_s8", (Field("input_count", self.input_count),), inputs_as_array=True)
+        return Kernel("mk_concat_s8", inputs_as_array=True)
 
 
 @onnx_operator("Concat")

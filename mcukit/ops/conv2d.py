@@ -92,8 +92,8 @@ class Conv2dInt8(IntegerOperator):
         accumulators = np.empty((*patches.shape[:3], weights.shape[0]), np.int64)
         exact = filters.exact_float(weights)
         for group in range(self.groups):
-            columns = patches[..., group * depth : (group + 1) * depth].astype(exact)
-            kernel = weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).astype(exact)
+            columns: npt.NDArray[np.floating] = patches[..., group * depth : (group + 1) * depth].astype(exact)
+            kernel: npt.NDArray[np.floating] = weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).astype(exact)
             product = columns.reshape(-1, kernel.shape[1]) @ kernel.T
             accumulators[..., group * outputs : (group + 1) * outputs] = product.reshape(*patches.shape[:3], outputs)
         return self.arithmetic.finish(accumulators)

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 class HardSigmoid(lookup.UnaryOperator):
     """Input: map. The output's scale is 1/256, its zero point -128.
 
-    alpha: positive. beta: from 0 to 255/256, rounded to a multiple of 1/256 in integers.
+    alpha: positive. beta: from 0 to 255/256, in integers rounded to a multiple of 1/256. Both are float32.
     """
 
     op_name = "hard_sigmoid"
     alpha: float
     beta: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", float(np.float32(self.alpha)))
+        object.__setattr__(self, "beta", float(np.float32(self.beta)))
 
     def fixed_output(self, inputs: Sequence[Tensor]) -> Quantization:
         return lookup.SIGMOID_OUTPUT

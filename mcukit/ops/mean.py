@@ -83,7 +83,7 @@ def _divide(multiplier: int, shift: int, count: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class MeanInt8(IntegerOperator):
-    """pixels: how many are averaged; the factor multiplier * 2^(shift - 31) is divided by their number already."""
+    """pixels: how many are averaged; multiplier and shift divide by their number already."""
 
     pixels: int
     channels: int

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from mcukit.importers.onnx_views import VIEWS
 from mcukit.ops.operator import ONNX_IMPORTERS, TFLITE_IMPORTERS, Operator, load_operators
 
 _KERNEL = re.compile(r"mk_[a-z0-9_]+_s8")
@@ -23,8 +24,8 @@ _KERNEL = re.compile(r"mk_[a-z0-9_]+_s8")
 class OperatorSupport:
     """One operator file, and how networks reach it.
 
-    file: the module's last name. names: of its operators in reports; none if what it imports needs no operator of its
-    own, such as a reshape that vanishes. onnx, tflite: the operators in files that it imports. kernels: C functions.
+    file: the module's last name. names: of its operators in reports; none if what it imports becomes other operators,
+    or nothing at all. onnx, tflite: the operators in model files that it imports. kernels: C functions.
     """
 
     file: str
@@ -38,7 +39,7 @@ class OperatorSupport:
 def support_table() -> tuple[OperatorSupport, ...]:
     """Every file that imports an operator or defines one, by name."""
     load_operators()
-    onnx = _by_module(dict(ONNX_IMPORTERS))
+    onnx = _by_module({**ONNX_IMPORTERS, **VIEWS})
     tflite = _by_module({builtin.name: function for builtin, function in TFLITE_IMPORTERS.items()})
     operators: dict[str, list[str]] = {}
     for operator in _subclasses(Operator):
@@ -59,7 +60,7 @@ def _row(name: str, operators: list[str], onnx: list[str], tflite: list[str]) ->
         names=tuple(sorted(set(operators))),
         onnx=tuple(sorted(onnx)),
         tflite=tuple(sorted(tflite)),
-        kernels=_kernels(module) if operators else (),
+        kernels=_kernels(module) if name.startswith("mcukit.ops.") else (),
     )
 
 

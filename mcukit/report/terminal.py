@@ -125,7 +125,7 @@ def emulation_view(emulation: Emulation) -> list[Block]:
         ("target", emulation.target),
         ("instructions", count(emulation.instructions)),
         ("SRAM for maps", size(emulation.arena_bytes)),
-        ("static SRAM in all", size(emulation.static_ram_bytes)),
+        ("other static SRAM", size(emulation.static_ram_bytes)),
         ("stack", size(emulation.stack_bytes)),
         ("flash for code", size(emulation.code_bytes)),
         ("flash for weights", size(emulation.weight_bytes)),

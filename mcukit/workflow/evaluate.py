@@ -74,8 +74,8 @@ def _scores(
         values = dataset.values[start : start + CHUNK]
         quantized[start : start + len(values)] = build.quantize_inputs(values)
         if float_model is not None:
-            outputs = float_model.outputs(build.real_inputs(values))[0]
-            real.append(outputs.reshape(len(values), -1))
+            real_outputs = float_model.outputs(build.real_inputs(values))[0]
+            real.append(real_outputs.reshape(len(values), -1))
         report("float", start + len(values), count)
     report(on, 0, count)
     outputs = execute(build, on, quantized, jobs=jobs).outputs

@@ -68,14 +68,14 @@ def _run_tflite(build: Build, on: str, inputs: Int8Array, maps: bool) -> Executi
     model = read_tflite(data, build.name)
     fed = inputs.reshape(len(inputs), *build.model.input.shape[1:])
     if on == "tflm" and not maps:
-        return Execution(run_tflm(data, fed)[0].reshape(len(inputs), -1), {})
+        return Execution(run_tflm(data, fed)[0].astype(np.int8).reshape(len(inputs), -1), {})
     tensors = run_tflm_tensors(data, fed) if on == "tflm" else run_litert_reference(data, fed)
     known = {tensor.name for tensor in build.model.graph.maps()}
-    found = {}
+    found: dict[str, Int8Array] = {}
     for index, values in tensors.items():
         name = model.main.tensors[index].name
         # The file has maps of its own where one operator became several; those have no counterpart to compare.
         if name in known:
-            found[name] = values.reshape(len(inputs), *map_shape(build.model.graph.tensors[name].shape))
+            found[name] = values.astype(np.int8).reshape(len(inputs), *map_shape(build.model.graph.tensors[name].shape))
     outputs = found[build.model.outputs[0].name].reshape(len(inputs), -1)
     return Execution(outputs, found if maps else {})

@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 import mcukit
 from mcukit.boards import Board, load_board
-from mcukit.calibration.data import load_inputs, synthetic_inputs
+from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
 from mcukit.calibration.ranges import RANGE_METHODS, choose_range
 from mcukit.calibration.settings import default_calibration
 from mcukit.calibration.statistics import collect_statistics
+from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
@@ -96,12 +97,13 @@ def quantize(
     report("import", 1, 1)
     chosen = _with_settings(model, chosen)
     board = load_board(chosen.board) if chosen.board else None
-    if _is_quantized(graph):
-        preprocessing = chosen.preprocessing or IDENTITY
-        integer, calibrated, errors, float_graph = lower(graph), True, {}, None
+    errors: Mapping[str, ErrorMetrics] = {}
+    float_graph = None if _is_quantized(graph) else graph
+    if float_graph is None:
+        preprocessing, calibrated, integer = chosen.preprocessing or IDENTITY, True, lower(graph)
     else:
-        calibration = _calibration_data(model, graph, chosen)
-        preprocessing, calibrated, float_graph = calibration.preprocessing, calibration.calibrated, graph
+        calibration = _calibration_data(graph, chosen)
+        preprocessing, calibrated = calibration.preprocessing, calibration.calibrated
         integer, errors = _quantize_float(graph, calibration, report)
     plan = plan_layers(integer)
     budget = _budget(chosen, board)
@@ -134,14 +136,14 @@ def quantize(
 def _with_settings(model: Path, options: QuantizeOptions) -> QuantizeOptions:
     """Fills what the user left open from mcukit.toml or calibration.npz beside the model."""
     settings = default_calibration(model)
-    if settings is None:
-        return options
     return replace(
         options,
         calibration=options.calibration or settings.calibration,
         preprocessing=options.preprocessing or settings.preprocessing,
         ranges=options.ranges or settings.ranges,
         board=options.board or settings.board,
+        sram=options.sram if options.sram is not None else settings.sram,
+        flash=options.flash if options.flash is not None else settings.flash,
     )
 
 
@@ -149,7 +151,7 @@ def _is_quantized(graph: Graph) -> bool:
     return graph.tensors[graph.inputs[0]].quantization is not None
 
 
-def _calibration_data(model: Path, graph: Graph, options: QuantizeOptions) -> _Calibration:
+def _calibration_data(graph: Graph, options: QuantizeOptions) -> _Calibration:
     shape = map_shape(graph.tensors[graph.inputs[0]].shape)
     method = options.ranges or "mse"
     if method not in RANGE_METHODS:
@@ -159,9 +161,9 @@ def _calibration_data(model: Path, graph: Graph, options: QuantizeOptions) -> _C
         )  # fmt: skip
     preprocessing = options.preprocessing or IDENTITY
     if options.calibration is None:
-        values = synthetic_inputs(shape, SYNTHETIC_IMAGES, seed=0)
         if options.preprocessing is None:
             preprocessing = Preprocessing(1 / 255)
+        values = synthetic_inputs(shape, SYNTHETIC_IMAGES).values
         return _Calibration(values, preprocessing, method, calibrated=False)
     dataset = load_inputs(options.calibration, shape)
     return _Calibration(dataset.values[: options.calibration_limit], preprocessing, method, calibrated=True)

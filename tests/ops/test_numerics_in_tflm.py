@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mcukit.errors import McukitError
 from mcukit.export.tflite import TfliteBuilder
 from mcukit.graph.graph import Quantization, Shape, Tensor, map_shape
 from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1, UNBOUNDED, Clamp
@@ -72,9 +73,7 @@ def run_both(cases: Sequence[Case], data: Int8Array) -> list[tuple[Int8Array, In
         ours.append(case.operator.lower(inputs, output).evaluate(maps))
     model = write_tflite(builder.model([index], outputs, "cases"))
     theirs = run_tflm(model, data)
-    return [
-        (mine, other.reshape(mine.shape).astype(np.int8)) for mine, other in zip(ours, theirs, strict=True)
-    ]
+    return [(mine, other.reshape(mine.shape).astype(np.int8)) for mine, other in zip(ours, theirs, strict=True)]
 
 
 def assert_equal(cases: Sequence[Case], data: Int8Array) -> None:
@@ -82,9 +81,7 @@ def assert_equal(cases: Sequence[Case], data: Int8Array) -> None:
         np.testing.assert_array_equal(ours, theirs, err_msg=str(case))
 
 
-def quantizations(
-    seed: int, count: int, low: float = -12, high: float = 0
-) -> list[tuple[Quantization, Quantization]]:
+def quantizations(seed: int, count: int, low: float = -12, high: float = 0) -> list[tuple[Quantization, Quantization]]:
     """Pairs: scales 2^low to 2^high and any zero points, then a few special ones."""
     rng = np.random.default_rng(seed)
     scales = 2.0 ** rng.uniform(low, high, (count, 2))
@@ -96,7 +93,10 @@ def quantizations(
     quarter, third = Quantization.per_tensor(0.25, -128), Quantization.per_tensor(1 / 3, 127)
     special = [(quarter, quarter), (third, third), (quarter, third), (third, quarter)]
     special += [(Quantization.per_tensor(1 / 16, 0), Quantization.per_tensor(1 / 64, -1))]
-    return [*((a, b) for a, b in drawn), *special]
+    # Scales that are small fractions make ties: whether TFLM computes factors in float or double then shows.
+    fractions = rng.integers(1, 12, (count // 4, 2)) / rng.integers(1, 60, (count // 4, 2))
+    ties = [(Quantization.per_tensor(float(a), 3), Quantization.per_tensor(float(b), -7)) for a, b in fractions]
+    return [*((a, b) for a, b in drawn), *special, *ties]
 
 
 UNARY: tuple[tuple[str, Callable[[int], Operator]], ...] = (
@@ -108,7 +108,7 @@ UNARY: tuple[tuple[str, Callable[[int], Operator]], ...] = (
     ("clip below", lambda i: Clip(Clamp(maximum=0.1 * i))),
     ("clip above", lambda i: Clip(Clamp(minimum=0.1 * i - 3))),
     ("no clip", lambda _: Clip(UNBOUNDED)),
-    ("leaky_relu", lambda i: LeakyRelu((0.01, 0.2, 1.7, -0.4, 0.0, 1.0, 0.5)[i % 7])),
+    ("leaky_relu", lambda i: LeakyRelu((0.01, 0.2, 1.7, -0.4, 0.0, 1.0, 0.5, 7 / 30, 1 / 12)[i % 9])),
     ("hard_swish", lambda _: HardSwish()),
 )
 
@@ -124,9 +124,7 @@ def test_unary_operator_for_every_byte(name: str, make: Callable[[int], Operator
     # HARD_SWISH takes scales up to 128 times the output's.
     pairs = quantizations(len(name), 60, low=-6.9 if name == "hard_swish" else -12)
     same = [(target, target) for _, target in pairs[:10]]
-    cases = [
-        Case(make(i), (((1, 256), source),), target) for i, (source, target) in enumerate([*pairs, *same])
-    ]
+    cases = [Case(make(i), (((1, 256), source),), target) for i, (source, target) in enumerate([*pairs, *same])]
     assert_equal(cases, ALL_BYTES[None])
 
 
@@ -144,13 +142,54 @@ def test_unary_operator_with_prescribed_output(name: str, make: Callable[[int], 
 @pytest.mark.parametrize("operator", [Add, Sub, Mul], ids=["add", "sub", "mul"])
 def test_every_pair_of_bytes(operator: Callable[[Clamp], Operator]) -> None:
     clamps = (UNBOUNDED, RELU, RELU6, RELU_N1_TO_1)
-    pairs = quantizations(7, 10)
+    pairs = quantizations(7, 16)
     row, column = (1, 1, 256, 1), (1, 256, 1, 1)
+    cases = [Case(operator(clamps[i % 4]), ((row, a), (column, b)), pairs[i - 1][1]) for i, (a, b) in enumerate(pairs)]
+    assert_equal(cases, ALL_BYTES[None])
+
+
+@pytest.mark.parametrize("operator", [Add, Mul], ids=["add", "mul"])
+def test_limits_that_lie_between_two_integers(operator: Callable[[Clamp], Operator]) -> None:
+    """6 / scale is k + 1/2 up to the rounding of floats, which decides where a fused ReLU6 ends."""
+    cases = []
+    for k in range(1, 250, 9):
+        exact = np.float32(6 / (k + 0.5))
+        for scale in (exact, np.nextafter(exact, np.float32(0)), np.nextafter(exact, np.float32(9))):
+            target, one = Quantization.per_tensor(float(scale), -128), Quantization.per_tensor(1.0, -128)
+            operands = (((1, 256), target), ((1, 256), target if operator is Add else one))
+            cases.append(Case(operator(RELU6), operands, target))
+    assert_equal(cases, ALL_BYTES[None])
+
+
+HARD_SWISH_TIES = (
+    (1.1220637559890747, 8, 0.2939494550228119, -108),
+    (0.2282899171113968, -77, 0.5053523182868958, 10),
+    (0.1029779389500618, -27, 0.1601775884628296, -107),
+    (0.9730034470558167, 33, 0.40079671144485474, -71),
+)
+"""Scales and zero points of input and output; the 16-bit factor differs between float and double."""
+
+
+def test_hard_swish_takes_factors_in_double() -> None:
     cases = [
-        Case(operator(clamps[i % 4]), ((row, a), (column, b)), pairs[i - 1][1])
-        for i, (a, b) in enumerate(pairs)
+        Case(HardSwish(), (((1, 256), Quantization.per_tensor(a, za)),), Quantization.per_tensor(b, zb))
+        for a, za, b, zb in HARD_SWISH_TIES
     ]
     assert_equal(cases, ALL_BYTES[None])
+
+
+def test_quantizations_that_tflm_would_abort_on_are_refused() -> None:
+    tiny, one, huge = (Quantization.per_tensor(scale, 0) for scale in (1e-9, 1.0, 1e9))
+    source, target = Tensor("input", (1, 4), None, one), Tensor("output", (1, 4), None, tiny)
+    for operator in (Requantize(), Clip(RELU), LeakyRelu(0.1), HardSwish()):
+        with pytest.raises(McukitError, match="scale|32 bits"):
+            operator.lower([source], target)
+    for sum_operator in (Add(), Sub()):
+        with pytest.raises(McukitError, match="too large beside the output's"):
+            sum_operator.lower([source, source], target)
+    assert Mul().lower([Tensor("a", (1, 4), None, huge), source], target).largest_accumulator() >= 1 << 31
+    with pytest.raises(McukitError, match="softmax"):
+        Softmax().lower([target], Tensor("output", (1, 4), None, Quantization.per_tensor(1 / 256, -128)))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 7, 10, 100, 320])
@@ -163,8 +202,7 @@ def test_softmax(channels: int) -> None:
     data[2] = np.resize(ALL_BYTES, data.shape[1])
     cases = [
         Case(Softmax(beta), (((1, 2, 2, channels), source),), Quantization.per_tensor(1 / 256, -128))
-        for beta, (source, _) in zip(
-            [1.0, 0.5, 3.25] * 8, quantizations(channels, 19, low=-10, high=3), strict=True
-        )
+        for source, _ in quantizations(channels, 8, low=-10, high=3)
+        for beta in (1.0, 0.5, 3.25)
     ]
     assert_equal(cases, data)

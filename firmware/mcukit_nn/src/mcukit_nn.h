@@ -17,6 +17,13 @@ typedef struct mk_map {
     uint16_t channels;
 } mk_map;
 
+/* A map of which every row and column is held, at `data`. */
+#define MK_WHOLE_MAP(data_, height_, width_, channels_) \
+    { \
+        .data = (data_), .row_bytes = (uint32_t)(width_) * (channels_), .ring = (height_), .first_column = 0, \
+        .columns = (width_), .height = (height_), .width = (width_), .channels = (channels_) \
+    }
+
 /*
  * Generated code brackets every computation of output rows of a layer with these two. They vanish unless
  * MK_PROFILE is defined; then the application provides the two functions behind them.

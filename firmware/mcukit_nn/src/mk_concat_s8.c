@@ -4,12 +4,12 @@
 
 #include <string.h>
 
-void mk_concat_s8(const mk_concat_s8_params *params, const mk_map *const *inputs, const mk_map *output,
-                  uint16_t first_row, uint16_t last_row)
+void mk_concat_s8(const mk_map *const *inputs, uint16_t count, const mk_map *output, uint16_t first_row,
+                  uint16_t last_row)
 {
     for (int32_t y = first_row; y < last_row; ++y) {
         int8_t *first_channel = mk_row(output, y);
-        for (uint32_t i = 0; i < params->input_count; ++i) {
+        for (uint32_t i = 0; i < count; ++i) {
             const uint32_t channels = inputs[i]->channels;
             const uint32_t column = (uint32_t)output->first_column - inputs[i]->first_column;
             const int8_t *in = mk_row(inputs[i], y) + column * channels;

@@ -4,12 +4,8 @@
 
 #include "mk_common.h"
 
-typedef struct mk_concat_s8_params {
-    uint16_t input_count;
-} mk_concat_s8_params;
-
-/* Rows [first_row, last_row) of the output: the channels of all inputs side by side. */
-void mk_concat_s8(const mk_concat_s8_params *params, const mk_map *const *inputs, const mk_map *output,
-                  uint16_t first_row, uint16_t last_row);
+/* Rows [first_row, last_row) of the output: the channels of all `count` inputs side by side. */
+void mk_concat_s8(const mk_map *const *inputs, uint16_t count, const mk_map *output, uint16_t first_row,
+                  uint16_t last_row);
 
 #endif

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Another scale and zero point."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcukit.ops.requantize import Requantize
+from tests.ops.harness import Case, check
+
+CASES = (
+    Case(Requantize(), maps=((1, 5, 7, 3),)),
+    Case(Requantize(), maps=((1, 1, 9, 1),), seed=1),
+    Case(Requantize(), maps=((1, 6, 3, 8),), seed=2),
+    Case(Requantize(), maps=((1, 10),), seed=3),
+    Case(Requantize(), maps=((1, 4, 5, 9),), seed=4),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_executor_computes_the_same(case: Case) -> None:
+    check([case])
