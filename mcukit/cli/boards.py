@@ -83,10 +83,11 @@ def _board_view(board: Board) -> list[Block]:
     )
     uses = {board.placement.arena: "arena", board.placement.weights: "weights"}
     uses[board.placement.stack] = ", ".join(filter(None, (uses.get(board.placement.stack), "stack")))
-    columns = (Column("region"), Column("kind"), Column("address"), Column("size", right=True), Column("holds"), Column("note"))
+    titles = ("region", "kind", "address", "size", "holds", "note")
+    columns = tuple(Column(title, right=title == "size") for title in titles)
     rows = tuple(
-        (region.name, region.kind, f"{region.address:#010x}", size(region.bytes), uses.get(region.name, ""), region.note)
-        for region in board.memory
+        (r.name, r.kind, f"{r.address:#010x}", size(r.bytes), uses.get(r.name, ""), r.note) for r in board.memory
     )
     sources = [Line(f"  {source}", "faint") for source in board.sources]
-    return [Line(f"{board.name} ({board.id})", "title"), Facts(facts), Line(""), Table(columns, rows), Line(""), *sources]
+    title = Line(f"{board.name} ({board.id})", "title")
+    return [title, Facts(facts), Line(""), Table(columns, rows), Line(""), *sources]

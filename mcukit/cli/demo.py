@@ -83,7 +83,7 @@ class _Demo:
 def demo(folder: Path, as_json: bool) -> int:
     """Quantizes a bundled network, measures its accuracy, and proves that all targets compute the same bytes.
 
-    Takes less than a minute. Targets whose tools are not installed are named, with the command that installs them.
+    Takes less than a minute. Targets whose tools are missing are named, with the command that installs them.
     """
     output = Output(as_json)
     with output.progress() as progress:
@@ -125,7 +125,10 @@ def _write_inputs(folder: Path, progress: Progress) -> _Files:
     from mcukit.demo import demo_data, demo_model_path
 
     files = _Files(
-        folder / demo_model_path().name, folder / "calibration.npz", folder / "evaluation.npz", folder / "build"
+        model=folder / demo_model_path().name,
+        calibration=folder / "calibration.npz",
+        evaluation=folder / "evaluation.npz",
+        build=folder / "build",
     )
     progress("draw images", 0, 2)
     calibration, _ = demo_data("calibration", _CALIBRATION_IMAGES, _SEED)
@@ -150,8 +153,9 @@ def _write_inputs(folder: Path, progress: Progress) -> _Files:
 def _attempt(build: Build, target: str, dataset: Any) -> _Attempt:
     from mcukit.workflow.verify import verify
 
+    inputs = build.quantize_inputs(dataset.values[:_COMPARED_INPUTS])
     try:
-        return _Attempt(target, verify(build, target, build.quantize_inputs(dataset.values[:_COMPARED_INPUTS])), None)
+        return _Attempt(target, verify(build, target, inputs), None)
     except McukitError as error:
         first = error.problems[0]
         if first.code not in _MISSING:
@@ -160,7 +164,7 @@ def _attempt(build: Build, target: str, dataset: Any) -> _Attempt:
 
 
 def _emulate(build: Build, dataset: Any, attempts: list[_Attempt]) -> Emulation | None:
-    """Instructions of one inference, unless the attempt to verify on this target told that a tool is missing."""
+    """Costs of one inference; None where the attempt to verify on this target told that a tool is missing."""
     from mcukit.workflow.emulate import emulate
 
     if any(attempt.target == _EMULATED and attempt.missing for attempt in attempts):
@@ -188,9 +192,15 @@ def _fields(result: _Demo) -> dict[str, Any]:
 
 
 def _view(result: _Demo) -> list[Block]:
-    blocks: list[Block] = [Line("handwritten digits, 96x96x3, int8", "title"), Facts(_figures(result)), Line("")]
-    columns = (Column("executor"), Column("same bytes as the reference"), Column("inputs", right=True), Column("layers", right=True))
-    blocks.append(Table(columns, tuple(_row(attempt) for attempt in result.attempts)))
+    title = Line("handwritten digits, 96x96x3, int8", "title")
+    columns = (
+        Column("executor"),
+        Column("same bytes as the reference"),
+        Column("inputs", right=True),
+        Column("layers", right=True),
+    )
+    table = Table(columns, tuple(_row(attempt) for attempt in result.attempts))
+    blocks: list[Block] = [title, Facts(_figures(result)), Line(""), table]
     blocks += [Line(""), Line("files", "title"), Facts(_file_facts(result.files))]
     build = result.files.build
     commands = (
@@ -208,7 +218,7 @@ def _figures(result: _Demo) -> tuple[tuple[str, str], ...]:
     code = None if emulation is None or emulation.code_bytes is None else emulation.code_bytes
     facts = [
         ("accuracy, float", f"{percent(evaluation.float_top1)} of {count(evaluation.n)} images"),
-        ("accuracy, int8", f"{percent(evaluation.top1)}, {percent(evaluation.agreement)} the same answer as float"),
+        ("accuracy, int8", f"{percent(evaluation.top1)}; as float {percent(evaluation.agreement)}"),
         ("SRAM for maps", size(report["arena_bytes"])),
         ("flash for weights", size(report["weight_bytes"])),
     ]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @on_option(", the NumPy reference, or the interpreter tflm", default="host", show_default=True)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N images.")
 @json_option
-def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
+def evaluate(  # noqa: PLR0917 - one parameter per option
     build: Path, data: Path | None, images: Path | None, labels: Path | None, on: str, limit: int | None, as_json: bool
 ) -> int:
     """Measures top-1 and top-5 accuracy of BUILD on labelled data, and the float network's on the same."""
@@ -42,8 +42,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
     loaded = load_build(build)
     dataset = _dataset(loaded, source, labels)
     if limit is not None:
-        labels_kept = None if dataset.labels is None else dataset.labels[:limit]
-        dataset = replace(dataset, values=dataset.values[:limit], labels=labels_kept, names=dataset.names[:limit])
+        kept = None if dataset.labels is None else dataset.labels[:limit]
+        dataset = replace(dataset, values=dataset.values[:limit], labels=kept, names=dataset.names[:limit])
     with output.progress() as progress:
         evaluation = run(loaded, dataset, on, progress=progress)
     warn_if_uncalibrated(output, loaded.calibrated)
@@ -71,7 +71,7 @@ def _source(data: Path | None, images: Path | None, labels: Path | None) -> Path
     hint = "give --data NPZ, or --images DIR with --labels CSV"
     source = images if data is None else data
     if source is None or (data is not None and images is not None):
-        message = "no labelled data were given" if source is None else "--data and --images can't be given together"
+        message = "no labelled data" if source is None else "--data and --images can't be given together"
         raise McukitError("usage", message, where="mcukit evaluate", hint=hint, exit_code=2)
     if (images is None) != (labels is None):
         message = "--images needs --labels" if labels is None else "--labels belongs to --images"

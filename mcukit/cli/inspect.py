@@ -30,7 +30,7 @@ _PLACES = (
 @click.argument("model", type=PATH)
 @json_option
 def inspect(model: Path, as_json: bool) -> int:
-    """Shows operators, MACs and memory per layer of MODEL (.onnx or .tflite), and all that is unsupported and why."""
+    """Shows operators, MACs and memory per layer of MODEL, and all that is unsupported and why."""
     from mcukit.report.terminal import inspection_view
     from mcukit.workflow.inspect import inspect_model
 
@@ -56,4 +56,5 @@ def _unsupported(problem: Problem) -> dict[str, str | None]:
     """op is null for what concerns no single node."""
     found = next(filter(None, (place.fullmatch(problem.where) for place in _PLACES)), None)
     node, operator = (found["node"], found["op"]) if found else (problem.where, None)
-    return {"node": node, "op": operator, "code": problem.code, "reason": problem.message, "hint": problem.hint}
+    reasons = {"code": problem.code, "reason": problem.message, "hint": problem.hint}
+    return {"node": node, "op": operator, **reasons}

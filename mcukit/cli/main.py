@@ -43,11 +43,13 @@ class CommandLine(click.Group):
         options["standalone_mode"] = False
         try:
             code = super().main(arguments, *positional, **options)
-        except Exception as error:
+        except KeyboardInterrupt:
+            code = _report(click.Abort(), Output(as_json="--json" in arguments))
+        except Exception as error:  # noqa: BLE001 - users get one line, developers the traceback on demand
             code = _report(error, Output(as_json="--json" in arguments))
         sys.exit(code if isinstance(code, int) else 0)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         """In the order in which they are used, not by name."""
         return list(self.commands)
 
@@ -81,7 +83,8 @@ def _report(error: Exception, output: Output) -> int:
 def _usage_error(error: click.ClickException) -> McukitError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "mcukit"
-    return McukitError("usage", error.format_message(), where=command, hint=f"see {command} --help", exit_code=2)
+    hint = f"see {command} --help"
+    return McukitError("usage", error.format_message(), where=command, hint=hint, exit_code=2)
 
 
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
@@ -89,8 +92,8 @@ def _usage_error(error: click.ClickException) -> McukitError:
 def cli() -> None:
     """Brings a trained CNN onto a microcontroller.
 
-    From an ONNX or TFLite file to int8, readable C and proof that every target computes the same bytes. Try it without
-    a model of your own: mcukit demo
+    From an ONNX or TFLite file to int8, readable C and proof that every target computes the same bytes. Try it
+    without a model of your own: mcukit demo
     """
 
 

@@ -28,9 +28,7 @@ def ops(as_json: bool) -> int:
     columns = (Column("operator"), Column("ONNX"), Column("TFLite"), Column("C kernel, int8"))
 
     def view() -> list[Block]:
-        rows = tuple(
-            (_words(row.names), _words(row.onnx), _words(row.tflite), _words(row.kernels)) for row in table
-        )
+        rows = tuple((_words(row.names), _words(row.onnx), _words(row.tflite), _words(row.kernels)) for row in table)
         footer = f"Every kernel is portable C99 and runs on all targets: {', '.join(targets)}."
         absent = f"{ABSENT} as operator: it becomes other operators, or nothing; as kernel: it costs nothing."
         return [Table(columns, rows), Line(""), Line(footer), Line(absent, "faint")]

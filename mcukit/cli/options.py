@@ -29,7 +29,7 @@ _SIZE = re.compile(r"([0-9]{1,12})\s*([KM]?)(i?B)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
 
 
-class _Size(click.ParamType):
+class _Size(click.ParamType[int]):
     """Bytes: 262144, 256K, 1M."""
 
     name = "size"
@@ -44,7 +44,7 @@ class _Size(click.ParamType):
 
 SIZE = _Size()
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
 
 
 def on_option(more: str, **attributes: Any) -> Callable[[_Command], _Command]:
@@ -65,9 +65,11 @@ def preprocessing_from(scale: str | None, mean: str | None, std: str | None) -> 
     scales = parse_numbers(scale or "1", "--scale")
     stds = parse_numbers(std or "1", "--std")
     if len(scales) > 1:
-        raise McukitError("wrong-option", "one number for all channels", where="--scale", exit_code=2)
-    if 0.0 in stds:
-        raise McukitError("wrong-option", "nothing can be divided by 0", where="--std", exit_code=2)
+        hint = "give one number for all channels; --std takes one per channel"
+        raise McukitError("wrong-option", f"{len(scales)} numbers", where="--scale", hint=hint, exit_code=2)
+    for option, numbers in (("--scale", scales), ("--std", stds)):
+        if 0.0 in numbers:
+            raise McukitError("wrong-option", "0 would make all inputs equal or infinite", where=option, exit_code=2)
     return Preprocessing(scales[0], parse_numbers(mean or "0", "--mean"), stds)
 
 
@@ -77,8 +79,8 @@ def warn_if_uncalibrated(output: Output, calibrated: bool) -> None:
         output.warn(
             Problem(
                 "uncalibrated",
-                "NOT CALIBRATED: the ranges come from synthetic images, so the accuracy of this build is unknown. "
-                "Memory, speed and equality of bytes hold",
+                "NOT CALIBRATED: the ranges come from synthetic images, so the accuracy of this build is "
+                "unknown. Memory, speed and equality of bytes hold",
                 hint="give real images or arrays: mcukit quantize MODEL --calibration DATA --scale 1/255",
             )
         )

@@ -75,12 +75,17 @@ class Output:
     def progress(self) -> Iterator[Progress]:
         """Bars on stderr while the block runs, if stderr is a terminal; otherwise nothing."""
         if not _interactive(sys.stderr):
-            yield lambda stage, done, total: None
+            yield _unseen
             return
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Bars(*columns, console=_console(sys.stderr), transient=True) as bars:
             tasks: dict[str, Any] = {}
 
@@ -90,6 +95,10 @@ class Output:
                 bars.update(tasks[stage], completed=done, total=total)
 
             yield update
+
+
+def _unseen(stage: str, done: int, total: int) -> None:  # noqa: ARG001 - progress that nobody watches
+    return
 
 
 def _problem_fields(problem: Problem) -> dict[str, str]:

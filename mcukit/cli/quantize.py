@@ -23,17 +23,17 @@ RANGES = ("mse", "percentile", "min-max")
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option("--calibration", type=PATH, metavar="DATA", help="Typical inputs: .npz, .npy or a folder of images.")
-@click.option("--scale", metavar="S", help="The network takes (x * S - M) / D; fractions such as 1/255 are accepted.")
+@click.option("--calibration", type=PATH, metavar="DATA", help="Typical inputs: .npz, .npy or image folder.")
+@click.option("--scale", metavar="S", help="The network takes (x * S - M) / D. S may be 1/255.")
 @click.option("--mean", metavar="M", help="One number, or one per channel: 0.485,0.456,0.406.")
 @click.option("--std", metavar="D", help="As --mean.")
-@click.option("--board", metavar="ID", help="A board's id (see mcukit boards) or TOML file: its memory is the budget.")
-@click.option("--sram", type=SIZE, metavar="N", help="SRAM budget for feature maps: 131072, 128K. Overrides --board.")
-@click.option("--flash", type=SIZE, metavar="N", help="Flash budget for weights: 1M. Overrides --board.")
+@click.option("--board", metavar="ID", help="Id (see mcukit boards) or TOML file of a board to fit.")
+@click.option("--sram", type=SIZE, metavar="N", help="SRAM for feature maps, such as 128K. Overrides --board.")
+@click.option("--flash", type=SIZE, metavar="N", help="Flash for weights, such as 1M. Overrides --board.")
 @click.option("--ranges", type=click.Choice(RANGES), help="How ranges follow from the data. Default: mse.")
-@click.option("--plan", type=click.Choice(["layers"]), default="layers", help="Schedule: whole layers one by one.")
+@click.option("--plan", type=click.Choice(["layers"]), default="layers", help="Schedule: whole layers.")
 @click.option("--bits", type=click.Choice(["8"]), default="8", help="Bits of weights and feature maps.")
-@click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="The build folder. Default: build/NAME.")
+@click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="Default: build/NAME.")
 @json_option
 def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     model: Path,
@@ -52,8 +52,8 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> int:
     """Quantizes MODEL (.onnx or .tflite) to int8 and writes C, .tflite, firmware and reports.
 
-    Without --calibration, what lies beside MODEL is used: mcukit.toml, or calibration.npz. Without these the ranges
-    come from synthetic images, which tells memory and speed, but leaves the accuracy unknown.
+    Without --calibration, what lies beside MODEL is used: mcukit.toml, or calibration.npz. Without these the
+    ranges come from synthetic images, which tells memory and speed, but leaves the accuracy unknown.
     """
     preprocessing = preprocessing_from(scale, mean, std)
     from mcukit.report.terminal import build_view
@@ -62,7 +62,12 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     output = Output(as_json)
     options = QuantizeOptions(
-        calibration=calibration, preprocessing=preprocessing, ranges=ranges, board=board, sram=sram, flash=flash
+        calibration=calibration,
+        preprocessing=preprocessing,
+        ranges=ranges,
+        board=board,
+        sram=sram,
+        flash=flash,
     )
     with output.progress() as progress:
         build = run(model, folder, options, progress)
@@ -78,4 +83,5 @@ def _next_steps(build: Build) -> list[Block]:
         ("  instructions and stack", f"mcukit emulate {build.folder} --on cortex-m4"),
         ("  accuracy", f"mcukit evaluate {build.folder} --data DATA.npz"),
     )
-    return [Line(""), Line(f"written to {build.folder}; report.html shows it all. Next:", "good"), Facts(commands)]
+    written = f"written to {build.folder}; report.html shows it all. Next:"
+    return [Line(""), Line(written, "good"), Facts(commands)]

@@ -26,14 +26,14 @@ _INPUTS = 4
 @click.command()
 @click.argument("build", type=PATH)
 @on_option(", or the interpreters tflm and litert", required=True)
-@click.option("--data", type=PATH, metavar="NPZ", help="Inputs to compare on: .npz, .npy or a folder of images.")
+@click.option("--data", type=PATH, metavar="NPZ", help="Inputs to compare on: .npz, .npy or image folder.")
 @click.option(
     "--inputs", "count", type=click.IntRange(1, 10_000), default=_INPUTS, show_default=True, metavar="N",
     help="How many inputs: the first of --data, or random bytes.",
 )  # fmt: skip
 @json_option
 def verify(build: Path, on: str, data: Path | None, count: int, as_json: bool) -> int:
-    """Compares every byte of every layer of BUILD on TARGET with the reference. Exits with 1 if one differs."""
+    """Compares all bytes of all layers of BUILD on TARGET with the reference. Exits with 1 if one differs."""
     from mcukit.report.terminal import verification_view
     from mcukit.workflow.build import load_build
     from mcukit.workflow.verify import verify as run

@@ -24,9 +24,7 @@ def validate(graph: Graph) -> None:
     product is at most MAX_ELEMENTS; constants have data of their shape, all finite; operators agree with the shapes
     of their outputs.
     """
-    problems = [
-        problem for name, tensor in graph.tensors.items() for problem in _tensor_problems(name, tensor)
-    ]
+    problems = [problem for name, tensor in graph.tensors.items() for problem in _tensor_problems(name, tensor)]
     problems += _interface_problems(graph)
     problems += _order_problems(graph)
     if not problems:
@@ -39,14 +37,8 @@ def _tensor_problems(name: str, tensor: Tensor) -> list[Problem]:
     where = f"tensor '{name}'"
     if tensor.name != name:
         return [Problem("invalid-model", f"it is also called '{tensor.name}'", where)]
-    if (
-        any(size < 1 for size in tensor.shape)
-        or len(tensor.shape) > MAX_RANK
-        or tensor.elements > MAX_ELEMENTS
-    ):
-        limits = (
-            f"sizes are positive, at most {MAX_RANK} of them, and their product is at most {MAX_ELEMENTS}"
-        )
+    if any(size < 1 for size in tensor.shape) or len(tensor.shape) > MAX_RANK or tensor.elements > MAX_ELEMENTS:
+        limits = f"sizes are positive, at most {MAX_RANK} of them, and their product is at most {MAX_ELEMENTS}"
         return [Problem("invalid-model", f"its shape {tensor.shape} is out of bounds: {limits}", where)]
     if tensor.quantization is not None:
         scale = tensor.quantization.scale
@@ -63,9 +55,7 @@ def _tensor_problems(name: str, tensor: Tensor) -> list[Problem]:
             ]
         return []
     if tensor.data.shape != tensor.shape:
-        return [
-            Problem("invalid-model", f"its data have shape {tensor.data.shape}, not {tensor.shape}", where)
-        ]
+        return [Problem("invalid-model", f"its data have shape {tensor.data.shape}, not {tensor.shape}", where)]
     if np.issubdtype(tensor.data.dtype, np.floating) and not np.isfinite(tensor.data).all():
         return [Problem("non-finite-weights", "it holds NaN or infinity", where, "export the model again")]
     return []
@@ -95,30 +85,22 @@ def _interface_problems(graph: Graph) -> list[Problem]:
 def _order_problems(graph: Graph) -> list[Problem]:
     """Every map has one producer, which runs before its readers; this rules cycles out."""
     problems = []
-    available = {name for name, tensor in graph.tensors.items() if tensor.data is not None} | set(
-        graph.inputs
-    )
+    available = {name for name, tensor in graph.tensors.items() if tensor.data is not None} | set(graph.inputs)
     for node in graph.nodes:
         for name in node.inputs:
             if name not in graph.tensors:
-                problems.append(
-                    Problem("invalid-model", f"it reads '{name}', which does not exist", _where(node))
-                )
+                problems.append(Problem("invalid-model", f"it reads '{name}', which does not exist", _where(node)))
             elif name not in available:
                 message = f"it reads '{name}' before any node has produced it"
                 problems.append(Problem("invalid-model", message, _where(node)))
         if node.output not in graph.tensors:
-            problems.append(
-                Problem("invalid-model", f"its output '{node.output}' does not exist", _where(node))
-            )
+            problems.append(Problem("invalid-model", f"its output '{node.output}' does not exist", _where(node)))
         elif node.output in available:
             message = f"its output '{node.output}' is an input, a constant or another node's output"
             problems.append(Problem("invalid-model", message, _where(node)))
         available.add(node.output)
     problems += [
-        Problem("invalid-model", f"no node produces output '{name}'")
-        for name in graph.outputs
-        if name not in available
+        Problem("invalid-model", f"no node produces output '{name}'") for name in graph.outputs if name not in available
     ]
     return problems
 

@@ -24,16 +24,12 @@ def read_model_file(path: str | os.PathLike[str]) -> bytes:
         if not file.exists():
             raise McukitError("no-such-file", "there is no such file", where=str(path), hint="check the path")
         if not file.is_file():
-            raise McukitError(
-                "unreadable-file", "this is not a file", where=str(path), hint="give a model file"
-            )
+            raise McukitError("unreadable-file", "this is not a file", where=str(path), hint="give a model file")
         with file.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise McukitError(
-            "unreadable-file", reason, where=str(path), hint="check the path and its rights"
-        ) from error
+        raise McukitError("unreadable-file", reason, where=str(path), hint="check the path and its rights") from error
     if len(data) > MAX_FILE_BYTES:
         message = f"it is larger than {MAX_FILE_BYTES} bytes"
         raise McukitError("file-too-large", message, where=str(path), hint="give a smaller model")

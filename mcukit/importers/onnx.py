@@ -37,9 +37,7 @@ def import_onnx(source: str | os.PathLike[str] | bytes) -> Graph:
     where = "" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else read_model_file(source)
     if len(data) > MAX_FILE_BYTES:
-        raise McukitError(
-            "file-too-large", f"it is larger than {MAX_FILE_BYTES} bytes", hint="give a smaller model"
-        )
+        raise McukitError("file-too-large", f"it is larger than {MAX_FILE_BYTES} bytes", hint="give a smaller model")
     model = parse_model(data, where)
     del data
     _raise_if_any(check_model(model))
@@ -67,9 +65,7 @@ def _build(name: str, model: ModelProto, opset: int, problems: list[Problem]) ->
     context = OnnxContext(shapes, constants, names, values, opset)
     if len(graph.input) != 1:
         message = f"it has {len(graph.input)} inputs besides its constants, mcukit takes one"
-        problems.append(
-            Problem("unsupported-inputs", message, hint="export the part of the network behind one input")
-        )
+        problems.append(Problem("unsupported-inputs", message, hint="export the part of the network behind one input"))
     inputs = [
         context.add_input(value.name, _is_channels_last(graph, value.name)).name
         for value in graph.input
@@ -111,32 +107,23 @@ def _import_node(context: OnnxContext, node: OnnxNode, domain: str) -> Sequence[
 
 
 def _lost_values(context: OnnxContext, graph: GraphProto, refused: Set[str]) -> list[Problem]:
-    """Values that are read although the node that has them as output, imported without problems, gave none."""
-    producers = {value: node for node in graph.node for value in node.output if value}
+    """Outputs that somebody reads although their node, not refused itself, gave none."""
+    read = {value for node in graph.node for value in node.input} | {value.name for value in graph.output}
     problems = []
-    read = dict.fromkeys(
-        [value for node in graph.node for value in node.input] + [v.name for v in graph.output]
-    )
-    for value in read:
-        node = producers.get(value)
-        if (
-            node is None
-            or context.knows(value)
-            or not all(context.knows(name) for name in node.input if name)
-        ):
+    for node in graph.node:
+        if node.name in refused or not all(context.knows(value) for value in node.input if value):
             continue
-        where, known = _onnx_node(node).where, context.has_shape(value)
-        message = (
-            f"its output '{value}' is not supported"
-            if known
-            else f"the shape of its output '{value}' is dynamic"
-        )
-        hint = (
-            "export the model without it"
-            if known
-            else "export with fixed sizes; only the batch may be dynamic"
-        )
-        problems.append(Problem("unsupported-operator" if known else "dynamic-shape", message, where, hint))
+        where = _onnx_node(node).where
+        for value in node.output:
+            if value not in read or context.knows(value):
+                continue
+            if context.has_shape(value):
+                message, hint = f"its output '{value}' is not supported", "export the model without it"
+                problems.append(Problem("unsupported-operator", message, where, hint))
+            else:
+                message = f"the shape of its output '{value}' is dynamic"
+                hint = "export with fixed sizes; only the batch may be dynamic"
+                problems.append(Problem("dynamic-shape", message, where, hint))
     return problems
 
 

@@ -54,11 +54,21 @@ def broadcast_order(small: IndexArray, large: IndexArray, physical: Shape) -> In
     `physical`. Returns offsets into the small operand; the array has the rank of `physical` and size 1 along each axis
     that is broadcast. None if no such arrangement exists.
     """
-    wanted = np.empty(large.size, np.int32)
-    wanted[large.ravel()] = np.broadcast_to(small, large.shape).ravel()
-    order = wanted.reshape(physical)
+    order = _in_memory_order(np.broadcast_to(small, large.shape), large).reshape(physical)
     for axis in range(order.ndim):
         first = order[(slice(None),) * axis + (slice(0, 1),)]
-        if bool((order == first).all()):
+        if order.strides[axis] == 0 or bool((order == first).all()):
             order = first
     return np.ascontiguousarray(order) if order.size == small.size else None
+
+
+def _in_memory_order(values: IndexArray, index: IndexArray) -> IndexArray:
+    """`values`, one per entry of `index`, in the order of the offsets in `index`."""
+    axes = np.argsort([-stride for stride in index.strides], kind="stable")
+    plain = index.transpose(axes).reshape(-1)
+    if np.array_equal(plain, np.arange(plain.size, dtype=np.int32)):
+        # Almost always: a transpose that copies nothing.
+        return values.transpose(axes)
+    ordered = np.empty(index.size, np.int32)
+    ordered[index.ravel()] = values.ravel()
+    return ordered

@@ -112,18 +112,14 @@ def _name_problems(graph: GraphProto) -> list[Problem]:
     inputs = [value.name for value in graph.input]
     outputs = [value.name for value in graph.output]
     problems = [
-        Problem(
-            "invalid-model", f"{kind} has no name, or the name of another one", f"{kind} '{name}'", _AGAIN
-        )
+        Problem("invalid-model", f"{kind} has no name, or the name of another one", f"{kind} '{name}'", _AGAIN)
         for kind, names in (("constant", constants), ("input", inputs), ("output", outputs))
         for name, count in Counter(names).items()
         if not name or count > 1
     ]
     known = {*constants, *inputs}
     for node in graph.node:
-        problems += [
-            Problem("invalid-model", message, node_place(node), _AGAIN) for message in _define(node, known)
-        ]
+        problems += [Problem("invalid-model", message, node_place(node), _AGAIN) for message in _define(node, known)]
     problems += [
         Problem("invalid-model", "no node produces it", f"output '{name}'", _AGAIN)
         for name in outputs
@@ -158,14 +154,10 @@ def _node_problems(node: NodeProto, opset: int) -> list[Problem]:
         if attribute.type == AttributeProto.TENSOR:
             problems += check_tensor(attribute.t, place)
             if has_external_data(attribute.t):
-                problems.append(
-                    Problem("external-data", "an attribute has its data in a file", place, _AGAIN)
-                )
+                problems.append(Problem("external-data", "an attribute has its data in a file", place, _AGAIN))
     if node.domain in _DEFAULT_DOMAINS and defs.has(node.op_type, opset, ""):
         schema = defs.get_schema(node.op_type, opset, "")
-        problems += [
-            Problem("invalid-model", message, place, _AGAIN) for message in _schema_faults(node, schema)
-        ]
+        problems += [Problem("invalid-model", message, place, _AGAIN) for message in _schema_faults(node, schema)]
     return problems
 
 
@@ -188,10 +180,7 @@ def _attribute_faults(attribute: AttributeProto) -> Iterator[str]:
         yield "has no name"
     if attribute.ref_attr_name:
         yield "refers to a function's attribute, but is in no function"
-    if (
-        attribute.type not in AttributeProto.AttributeType.values()
-        or attribute.type == AttributeProto.UNDEFINED
-    ):
+    if attribute.type not in AttributeProto.AttributeType.values() or attribute.type == AttributeProto.UNDEFINED:
         yield "has no known type"
     elif attribute.type in _FIELDS and not attribute.HasField(_FIELDS[attribute.type]):
         yield "has no value of its type"

@@ -163,9 +163,7 @@ class OnnxContext:
     def constant(self, value: str) -> npt.NDArray[Any]:
         """The array of a constant; floats as float32, ONNX axis order. Other values are reported as unsupported."""
         if value not in self._constants:
-            self.unsupported(
-                f"its input '{value}' is computed, but has to be constant", "make it an initializer"
-            )
+            self.unsupported(f"its input '{value}' is computed, but has to be constant", "make it an initializer")
         array = self._constants[value]
         return _as_float32(array) if _is_float(array) else array
 
@@ -176,9 +174,7 @@ class OnnxContext:
     def view(self, value: str) -> View:
         """Where the elements of a computed value lie."""
         if value in self._constants:
-            self.unsupported(
-                f"its input '{value}' is constant, but has to be computed", "fold it before exporting"
-            )
+            self.unsupported(f"its input '{value}' is constant, but has to be computed", "fold it before exporting")
         if value not in self._views:
             self.invalid(f"its input '{value}' is not a feature map")
         return self._views[value]
@@ -211,9 +207,7 @@ class OnnxContext:
             self.unsupported(f"its input '{value}' has shape {view.index.shape}, not (1, C, H, W)", hint)
         _, channels, height, width = view.index.shape
         if not same_index(view.index, self._offsets.nchw(height, width, channels)):
-            self.unsupported(
-                f"its input '{value}' lies in an order that would take a Transpose", _TRANSPOSE_HINT
-            )
+            self.unsupported(f"its input '{value}' lies in an order that would take a Transpose", _TRANSPOSE_HINT)
         return self._in_shape(view.tensor, (1, height, width, channels))
 
     def vector(self, value: str) -> tuple[Tensor, npt.NDArray[np.int32]]:
@@ -236,9 +230,7 @@ class OnnxContext:
         if len(output.shape) != 4 or output.shape[0] != 1:
             self.invalid(f"its output has shape {output.shape}, not (1, H, W, C)")
         index = self._offsets.nchw(*output.shape[1:])
-        self.set_view(
-            node.outputs[0], View(output.name, index.reshape(self._checked_shape(node, index.shape)))
-        )
+        self.set_view(node.outputs[0], View(output.name, index.reshape(self._checked_shape(node, index.shape))))
         return output
 
     def add_vector(
@@ -288,9 +280,7 @@ class OnnxContext:
         except ValueError:
             self.invalid(f"operands of shapes {shapes[0]} and {shapes[1]} don't broadcast")
         elements = math.prod(shape)
-        full = [
-            i for i in range(2) if not self.is_constant(node.inputs[i]) and math.prod(shapes[i]) == elements
-        ]
+        full = [i for i in range(2) if not self.is_constant(node.inputs[i]) and math.prod(shapes[i]) == elements]
         if not full:
             self.unsupported(
                 f"neither of its operands {shapes[0]} and {shapes[1]} is a feature map of the output's size",
@@ -302,9 +292,7 @@ class OnnxContext:
         index = view.index.reshape(shape)
         operands = ["", ""]
         operands[large] = view.tensor
-        operands[1 - large] = self._broadcast(
-            node, node.inputs[1 - large], index, self.tensors[view.tensor].shape
-        )
+        operands[1 - large] = self._broadcast(node, node.inputs[1 - large], index, self.tensors[view.tensor].shape)
         output = self._add(node.name, make_operator(), operands, node.outputs[0])
         self.set_view(node.outputs[0], View(output.name, index))
         return output
@@ -367,9 +355,7 @@ class OnnxContext:
         tensor = Tensor(output if is_value else self._unique(output), shape)
         self.tensors[tensor.name] = tensor
         is_node = self._place is not None and name == self._place.name
-        self.nodes.append(
-            Node(name if is_node else self._unique_node_name(name), operator, tuple(inputs), tensor.name)
-        )
+        self.nodes.append(Node(name if is_node else self._unique_node_name(name), operator, tuple(inputs), tensor.name))
         return tensor
 
     def _in_shape(self, name: str, shape: Shape) -> Tensor:
@@ -389,9 +375,7 @@ class OnnxContext:
         """Name of a tensor with the value laid out so that it broadcasts against `physical`."""
         if self.is_constant(value):
             array = self.constant(value)
-            order = broadcast_order(
-                np.arange(array.size, dtype=np.int32).reshape(array.shape), large, physical
-            )
+            order = broadcast_order(np.arange(array.size, dtype=np.int32).reshape(array.shape), large, physical)
             if order is not None:
                 return self.add_constant(node, "operand", array.ravel()[order])
         else:
@@ -399,17 +383,13 @@ class OnnxContext:
             order = broadcast_order(view.index, large, physical)
             if order is not None and same_index(order, self._offsets.plain(order.shape)):
                 return self._in_shape(view.tensor, order.shape).name
-        self.unsupported(
-            f"its operand '{value}' lies in an order that would take a Transpose", _TRANSPOSE_HINT
-        )
+        self.unsupported(f"its operand '{value}' lies in an order that would take a Transpose", _TRANSPOSE_HINT)
 
     def _checked_shape(self, node: OnnxNode, computed: Shape) -> Shape:
         """The ONNX shape of the node's output, which has to be `computed` up to dimensions of 1."""
         declared = self._shapes.get(node.outputs[0], computed)
         if [size for size in declared if size != 1] != [size for size in computed if size != 1]:
-            self.invalid(
-                f"its output has shape {declared} by the ONNX standard, but {computed} by its operands"
-            )
+            self.invalid(f"its output has shape {declared} by the ONNX standard, but {computed} by its operands")
         return declared
 
     def _unique(self, name: str) -> str:

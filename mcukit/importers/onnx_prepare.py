@@ -22,7 +22,7 @@ from mcukit.graph.graph import Shape
 from mcukit.graph.validate import MAX_ELEMENTS, MAX_RANK
 from mcukit.importers.onnx_checks import node_name
 
-_MAX_TOTAL_ELEMENTS = 1 << 28
+_MAX_TOTAL_ELEMENTS = 1 << 27
 """Bound on the elements of all maps together."""
 
 _FOLD_BUDGET = 1 << 26
@@ -55,9 +55,7 @@ def prepare(model: ModelProto) -> tuple[ModelProto, list[Problem]]:
             return _infer(_fold(model)), problems
     except Exception as error:  # noqa: BLE001 third-party code, whose exceptions for files without sense are any
         message = f"its constants and shapes contradict each other: {_first_line(error)}"
-        raise McukitError(
-            "invalid-model", message, hint="check it with onnx.checker, or export it again"
-        ) from error
+        raise McukitError("invalid-model", message, hint="check it with onnx.checker, or export it again") from error
 
 
 def value_shapes(graph: GraphProto) -> tuple[dict[str, Shape], list[Problem]]:
@@ -77,9 +75,7 @@ def value_shapes(graph: GraphProto) -> tuple[dict[str, Shape], list[Problem]]:
         total += elements
         shapes[value.name] = shape
     if total > _MAX_TOTAL_ELEMENTS:
-        message = (
-            f"its feature maps have {total} elements together, at most {_MAX_TOTAL_ELEMENTS} are possible"
-        )
+        message = f"its feature maps have {total} elements together, at most {_MAX_TOTAL_ELEMENTS} are possible"
         problems.append(Problem("invalid-model", message, hint="use a smaller input"))
     for tensor in graph.initializer:
         shapes[tensor.name] = tuple(tensor.dims)
@@ -123,9 +119,7 @@ def _drop_what_is_never_read(model: ModelProto) -> None:
 
 
 def _has_subgraph(node: NodeProto) -> bool:
-    return any(
-        attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attribute in node.attribute
-    )
+    return any(attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attribute in node.attribute)
 
 
 def _fix_input(value: ValueInfoProto) -> list[Problem]:
@@ -138,9 +132,7 @@ def _fix_input(value: ValueInfoProto) -> list[Problem]:
     dimensions = kind.shape.dim
     if not 2 <= len(dimensions) <= 4:
         message = f"it has {len(dimensions)} dimensions"
-        return [
-            Problem("dynamic-shape", message, where, "export with an input of shape (1, C, H, W) or (1, N)")
-        ]
+        return [Problem("dynamic-shape", message, where, "export with an input of shape (1, C, H, W) or (1, N)")]
     if dimensions[0].dim_value <= 0:
         dimensions[0].dim_value = 1
     if dimensions[0].dim_value != 1:

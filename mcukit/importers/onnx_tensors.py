@@ -49,11 +49,7 @@ def check_tensor(tensor: TensorProto, where: str) -> list[Problem]:
         name = TensorProto.DataType.Name(tensor.data_type) if known else str(tensor.data_type)
         hint = "export the model with float32 weights"
         return [Problem("unsupported-type", f"constants of type {name} are not supported", where, hint)]
-    if (
-        len(tensor.dims) > MAX_RANK
-        or any(size < 0 for size in tensor.dims)
-        or math.prod(tensor.dims) > MAX_ELEMENTS
-    ):
+    if len(tensor.dims) > MAX_RANK or any(size < 0 for size in tensor.dims) or math.prod(tensor.dims) > MAX_ELEMENTS:
         message = f"shape {list(tensor.dims)[:MAX_RANK]} is out of bounds"
         return [Problem("invalid-model", message, where, f"constants may have {MAX_ELEMENTS} elements")]
     if tensor.HasField("segment"):
@@ -69,11 +65,7 @@ def check_tensor(tensor: TensorProto, where: str) -> list[Problem]:
     if stored != needed:
         message = f"shape {list(tensor.dims)} needs {needed} {unit}, but {stored} are stored"
         return [Problem("invalid-model", message, where, _AGAIN)]
-    if (
-        unit == "values"
-        and field in _INTEGER_FIELDS
-        and not _in_range(getattr(tensor, field), item, tensor.data_type)
-    ):
+    if unit == "values" and field in _INTEGER_FIELDS and not _in_range(getattr(tensor, field), item, tensor.data_type):
         return [Problem("invalid-model", "a value does not fit its type", where, _AGAIN)]
     return []
 
@@ -123,9 +115,7 @@ def _external_bytes(tensor: TensorProto, folder: Path | None, files: dict[str, b
     size = math.prod(tensor.dims) * _STORAGE[tensor.data_type][0]
     offset, length = _number(entries.get("offset", "0")), _number(entries.get("length", str(size)))
     if length != size or offset + length > len(data):
-        message = (
-            f"{length} bytes at {offset} of '{location}', which has {len(data)}, can't be its {size} bytes"
-        )
+        message = f"{length} bytes at {offset} of '{location}', which has {len(data)}, can't be its {size} bytes"
         raise McukitError("invalid-model", message, hint="copy all files of the model together")
     return data[offset : offset + length]
 
@@ -136,9 +126,7 @@ def _contained(folder: Path, location: str) -> Path:
         root = folder.resolve()
         path = (root / location).resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise McukitError(
-            "external-data", f"its data file '{location}' has no valid name", hint=_AGAIN
-        ) from error
+        raise McukitError("external-data", f"its data file '{location}' has no valid name", hint=_AGAIN) from error
     if not location or not path.is_relative_to(root):
         message = f"its data file '{location}' lies outside of the model's folder"
         raise McukitError("external-data", message, hint="keep data files beside the model")

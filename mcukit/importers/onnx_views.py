@@ -18,9 +18,7 @@ from mcukit.ops.operator import OnnxImporter
 
 def _same(context: OnnxContext, node: OnnxNode) -> None:
     """Dropout does nothing at inference."""
-    if node.has_input(2) and (
-        not context.is_constant(node.inputs[2]) or context.constant(node.inputs[2]).any()
-    ):
+    if node.has_input(2) and (not context.is_constant(node.inputs[2]) or context.constant(node.inputs[2]).any()):
         context.unsupported("dropout in training mode", "export the model in evaluation mode")
     _set(context, node, _source(context, node))
 
@@ -37,10 +35,7 @@ def _reshape(context: OnnxContext, node: OnnxNode) -> None:
     source = _source(context, node)
     wanted = [int(size) for size in context.constant(node.inputs[1]).ravel()[: MAX_RANK + 1]]
     if not node.integer("allowzero", 0):
-        wanted = [
-            source.shape[axis] if size == 0 and axis < source.ndim else size
-            for axis, size in enumerate(wanted)
-        ]
+        wanted = [source.shape[axis] if size == 0 and axis < source.ndim else size for axis, size in enumerate(wanted)]
     known = math.prod(size for size in wanted if size != -1)
     if wanted.count(-1) == 1 and known > 0:
         wanted[wanted.index(-1)] = source.size // known

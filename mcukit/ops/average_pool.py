@@ -147,9 +147,7 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
     context.add_nhwc(node, AveragePool(window), [source.name])
 
 
-def _pad_in_front(
-    context: OnnxContext, node: OnnxNode, source: Tensor, window: Window
-) -> tuple[Tensor, Window]:
+def _pad_in_front(context: OnnxContext, node: OnnxNode, source: Tensor, window: Window) -> tuple[Tensor, Window]:
     """Moves the pads that count into an operator of their own. What ceil_mode added to them never counts."""
     counted = window.pads
     if node.integer("ceil_mode", 0) and node.text("auto_pad", "NOTSET") in ("", "NOTSET"):

@@ -54,9 +54,7 @@ class Concat(Operator):
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         axis = 1 if len(output.shape) == 4 else len(output.shape) - 1
-        builder.add(
-            "Concat", [builder.value(tensor) for tensor in inputs], [builder.value(output)], axis=axis
-        )
+        builder.add("Concat", [builder.value(tensor) for tensor in inputs], [builder.value(output)], axis=axis)
 
     def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
         return ConcatInt8()

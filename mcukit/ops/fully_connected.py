@@ -132,9 +132,7 @@ def _one_row(context: OnnxContext, addend: npt.NDArray[np.generic], outputs: int
     return np.broadcast_to(addend.reshape(-1), (outputs,))
 
 
-def _add(
-    context: OnnxContext, node: OnnxNode, weights: npt.NDArray[np.generic], bias: npt.NDArray[np.generic]
-) -> None:
+def _add(context: OnnxContext, node: OnnxNode, weights: npt.NDArray[np.generic], bias: npt.NDArray[np.generic]) -> None:
     """weights: (outputs, elements of the input in the order of ONNX)."""
     shape = context.shape(node.inputs[0])
     if any(size != 1 for size in shape[:-1]):

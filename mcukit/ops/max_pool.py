@@ -101,9 +101,7 @@ class MaxPoolInt8(IntegerOperator):
         largest = np.full((padded.shape[0], *self.output_map), self.minimum, np.int8)
         for row in range(self.window.kernel[0]):
             for column in range(self.window.kernel[1]):
-                np.maximum(
-                    largest, filters.tap(padded, self.window, self.output_map, row, column), out=largest
-                )
+                np.maximum(largest, filters.tap(padded, self.window, self.output_map, row, column), out=largest)
         return np.minimum(largest, np.int8(self.maximum))
 
     def kernel(self) -> Kernel:

@@ -46,9 +46,7 @@ class Pad(Operator):
     def output_shape(self, inputs: Sequence[Tensor]) -> Shape:
         _, height, width, channels = inputs[0].shape
         top, left, bottom, right = self.pads
-        return checked_shape(
-            "padding", (1, height + top + bottom, width + left + right, channels + sum(self.channels))
-        )
+        return checked_shape("padding", (1, height + top + bottom, width + left + right, channels + sum(self.channels)))
 
     def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
         height = map_shape(inputs[0].shape)[0]
@@ -67,9 +65,7 @@ class Pad(Operator):
 
     def to_tflite(self, builder: TfliteBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         top, left, bottom, right = self.pads
-        amounts = builder.constant_int32(
-            np.array([[0, 0], [top, bottom], [left, right], self.channels], np.int32)
-        )
+        amounts = builder.constant_int32(np.array([[0, 0], [top, bottom], [left, right], self.channels], np.int32))
         operands, results = [builder.tensor(inputs[0]), amounts], [builder.tensor(output)]
         if self.value == 0.0:
             builder.operator(BuiltinOperator.PAD, options.PadOptions(), operands, results)
@@ -113,18 +109,16 @@ class PadInt8(IntegerOperator):
 
 @onnx_operator("Pad")
 def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
-    node.allow("mode", "pads", "value")
+    node.allow("mode")
     if node.text("mode", "constant") != "constant":
         context.unsupported(f"the mode '{node.text('mode', '')}'", "only padding with a constant exists")
     shape = context.shape(node.inputs[0])
     before, after = _onnx_amounts(context, node, len(shape))
-    value = node.real("value", 0.0)
+    value = 0.0
     if node.has_input(2):
-        value = float(context.constant(node.inputs[2]).reshape(-1)[0])
+        value = float(context.constant(node.inputs[2]).astype(np.float64).reshape(-1)[0])
     if min(before + after) < 0:
-        context.unsupported(
-            f"the negative amounts {before} and {after}, which crop", "crop the input instead"
-        )
+        context.unsupported(f"the negative amounts {before} and {after}, which crop", "crop the input instead")
     if not any(before + after):
         context.set_view(node.outputs[0], context.view(node.inputs[0]))
         return
@@ -142,9 +136,7 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
 
 def _onnx_amounts(context: OnnxContext, node: OnnxNode, rank: int) -> tuple[list[int], list[int]]:
     """Elements to add before and after, for each axis of the value."""
-    amounts = list(node.integers("pads", ()))
-    if node.has_input(1):
-        amounts = [int(amount) for amount in context.constant(node.inputs[1]).reshape(-1)]
+    amounts = [int(amount) for amount in context.constant(node.inputs[1]).reshape(-1)]
     axes = list(range(rank))
     if node.has_input(3):
         axes = [int(axis) for axis in context.constant(node.inputs[3]).reshape(-1)]

@@ -93,26 +93,23 @@ def import_onnx_relu(context: OnnxContext, node: OnnxNode) -> None:
 
 @onnx_operator("Clip")
 def import_onnx_clip(context: OnnxContext, node: OnnxNode) -> None:
-    node.allow("min", "max")
-    low, high = _onnx_limit(context, node, "min", 1), _onnx_limit(context, node, "max", 2)
-    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    node.allow()
+    low, high = _onnx_limit(context, node, 1, -math.inf), _onnx_limit(context, node, 2, math.inf)
+    # The standard: where the limits cross, the upper one wins.
     context.unary(node, Clip(Clamp(min(low, high), high)))
 
 
-def _onnx_limit(context: OnnxContext, node: OnnxNode, name: str, index: int) -> float | None:
-    """A limit that is an input, or an attribute in files of opset 6 to 10; None where float32 ends."""
-    if node.has_input(index):
-        values = context.constant(node.inputs[index])
-        if values.size != 1:
-            context.invalid(f"its limit '{name}' has {values.size} elements instead of one")
-        limit = float(values.reshape(-1)[0])
-    elif node.has(name):
-        limit = node.real(name, 0.0)
-    else:
-        return None
+def _onnx_limit(context: OnnxContext, node: OnnxNode, index: int, default: float) -> float:
+    """A limit of an ONNX Clip; `default` where it is absent or as large as float32 allows."""
+    if not node.has_input(index):
+        return default
+    values = context.constant(node.inputs[index])
+    if values.size != 1:
+        context.invalid(f"its input {index} has {values.size} elements, a limit has one")
+    limit = float(values.reshape(-1)[0])
     if math.isnan(limit):
-        context.invalid(f"its limit '{name}' is not a number")
-    return None if abs(limit) >= float(np.finfo(np.float32).max) else limit
+        context.invalid(f"its input {index}, a limit, is not a number")
+    return default if abs(limit) >= float(np.finfo(np.float32).max) else limit
 
 
 @tflite_operator(BuiltinOperator.RELU)

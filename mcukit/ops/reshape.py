@@ -147,8 +147,6 @@ def import_tflite_transpose(context: TfliteContext, operator: schema.Operator) -
 
 def _add(context: TfliteContext, operator: schema.Operator, source: Tensor, shape: Shape) -> None:
     if not 1 < len(shape) < 5 or shape[0] != 1:
-        context.unsupported(
-            f"the shape {shape} as its result", "a map has rank 2 to 4 and starts with a batch of 1"
-        )
+        context.unsupported(f"the shape {shape} as its result", "a map has rank 2 to 4 and starts with a batch of 1")
     output = context.add(operator, Reshape(shape), [source.name])
     require_same_quantization(context, [source], output)

@@ -48,11 +48,7 @@ class ResizeNearest(Operator):
         """Which input row (axis 0) or column (1) each output is, in TFLite's float32 arithmetic."""
         size, outputs = inputs[0].shape[axis + 1], self.size[axis]
         aligned = self.align_corners and outputs > 1
-        scale = (
-            np.float32(size - 1) / np.float32(outputs - 1)
-            if aligned
-            else np.float32(size) / np.float32(outputs)
-        )
+        scale = np.float32(size - 1) / np.float32(outputs - 1) if aligned else np.float32(size) / np.float32(outputs)
         offset = np.float32(0.5 if self.half_pixel_centers else 0.0)
         place = (np.arange(outputs).astype(np.float32) + offset) * scale
         # Adding a half in float64 is exact, so this rounds half up as TFLite does.
@@ -78,9 +74,7 @@ class ResizeNearest(Operator):
     def to_tflite(self, builder: TfliteBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         attributes = options.ResizeNearestNeighborOptions(self.align_corners, self.half_pixel_centers)
         operands = [builder.tensor(inputs[0]), builder.constant_int32(np.array(self.size, np.int32))]
-        builder.operator(
-            BuiltinOperator.RESIZE_NEAREST_NEIGHBOR, attributes, operands, [builder.tensor(output)]
-        )
+        builder.operator(BuiltinOperator.RESIZE_NEAREST_NEIGHBOR, attributes, operands, [builder.tensor(output)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +112,7 @@ def _onnx_indices(size: int, outputs: int, half_pixel: bool, rounding: str) -> I
     return np.clip(np.array([rules[rounding](place) for place in places], np.int64), 0, size - 1)
 
 
-@onnx_operator("Resize", "Upsample")
+@onnx_operator("Resize")
 def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
     node.allow(
         "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside",
@@ -149,8 +143,6 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
 
 def _onnx_rule(context: OnnxContext, node: OnnxNode, size: tuple[int, int]) -> tuple[bool, str]:
     """Whether pixels have their coordinates in their middle, and how a place between pixels is rounded."""
-    if node.op_type == "Upsample" or context.opset < 11:
-        return False, "floor"
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
     if coordinates not in ("asymmetric", "half_pixel", "pytorch_half_pixel"):
         context.unsupported(
@@ -172,9 +164,7 @@ def _onnx_size(context: OnnxContext, node: OnnxNode) -> tuple[int, int]:
         context.unsupported(f"resizing from {before} to {shape}", "only height and width can be resized")
     factors = [Fraction(shape[axis], before[axis]) for axis in (2, 3)]
     if any(1 not in (factor.numerator, factor.denominator) for factor in factors):
-        context.unsupported(
-            f"resizing by {factors[0]} and {factors[1]}", "resize by an integer factor, up or down"
-        )
+        context.unsupported(f"resizing by {factors[0]} and {factors[1]}", "resize by an integer factor, up or down")
     scales = _onnx_scales(context, node)
     if scales is not None and any(scale != factor for scale, factor in zip(scales, factors, strict=True)):
         context.unsupported(
@@ -186,10 +176,9 @@ def _onnx_size(context: OnnxContext, node: OnnxNode) -> tuple[int, int]:
 
 def _onnx_scales(context: OnnxContext, node: OnnxNode) -> tuple[Fraction, Fraction] | None:
     """The scales of height and width; None where sizes are given instead."""
-    position = 1 if node.op_type == "Upsample" or context.opset < 11 else 2
-    if not node.has_input(position):
+    if not node.has_input(2):
         return None
-    values = context.constant(node.inputs[position]).reshape(-1)
+    values = context.constant(node.inputs[2]).reshape(-1)
     if values.size == 0:
         return None
     axes = [axis % 4 for axis in node.integers("axes", (0, 1, 2, 3))]
@@ -206,8 +195,6 @@ def import_tflite(context: TfliteContext, operator: schema.Operator) -> None:
     size = context.integers_input(operator, 1).reshape(-1)
     if len(source.shape) != 4 or size.size != 2 or size.min() < 1 or size.max() >= _LARGEST_SIZE:
         context.invalid(f"resizing of a map of shape {source.shape} to {size.tolist()}")
-    resize = ResizeNearest(
-        (int(size[0]), int(size[1])), attributes.align_corners, attributes.half_pixel_centers
-    )
+    resize = ResizeNearest((int(size[0]), int(size[1])), attributes.align_corners, attributes.half_pixel_centers)
     output = context.add(operator, resize, [source.name])
     require_same_quantization(context, [source], output)

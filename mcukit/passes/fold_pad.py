@@ -45,9 +45,7 @@ def _fold(graph: Graph, pad: Node, node: Node) -> Node | None:
     # An output that sees nothing but padding is legal, but no kernel or planner should have to reckon with it.
     if any(window.pads[side] >= window.span(side % 2) for side in range(4)):
         return None
-    return replace(
-        node, operator=replace(node.operator, window=window), inputs=(pad.inputs[0], *node.inputs[1:])
-    )
+    return replace(node, operator=replace(node.operator, window=window), inputs=(pad.inputs[0], *node.inputs[1:]))
 
 
 def _widened(window: Window, pads: tuple[int, int, int, int]) -> Window:

@@ -47,8 +47,8 @@ Block = Line | Facts | Table
 
 
 def printable(text: str) -> str:
-    """The text with control characters as escapes: names come from files, and a terminal obeys what it is sent."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    """The text with control characters as escapes: names come from files, and a terminal obeys what it gets."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def plain_text(blocks: Sequence[Block]) -> str:

@@ -66,9 +66,7 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(
-        count=count, percent=percent, ratio=ratio, shape=shape, size=size, printable=printable
-    )
+    environment.filters.update(count=count, percent=percent, ratio=ratio, shape=shape, size=size, printable=printable)
     blocks = memory_blocks(plan, content["layers"]) if plan else ()
     return environment.get_template("report.html.j2").render(
         content=content,
@@ -113,12 +111,13 @@ def _bars(content: Mapping[str, Any]) -> list[_Bar]:
 
 
 def _rectangles(blocks: Sequence[MemoryBlock], arena_bytes: int, layers: int) -> list[_Rectangle]:
-    """Time from left to right, one column per layer and one each for input and output; address 0 at the bottom."""
+    """Time from left to right, a column per layer and one each for input and output; address 0 at the bottom."""
     column = _CHART_WIDTH / (layers + 2)
     unit = _CHART_HEIGHT / max(arena_bytes, 1)
     rectangles = []
     for block in blocks:
         names = " = ".join(printable(name) for name in block.names)
+        use = "working memory, " if block.scratch else ""
         width, height = (block.last - block.first + 1) * column, block.bytes * unit
         kind = "scratch" if block.scratch else "map"
         rectangles.append(
@@ -128,7 +127,7 @@ def _rectangles(blocks: Sequence[MemoryBlock], arena_bytes: int, layers: int) ->
                 width=width,
                 height=height,
                 label=_fitting(names, width) if height > 14 else "",
-                title=f"{names}: {'working memory, ' if block.scratch else ''}{size(block.bytes)} at {block.offset:,}",
+                title=f"{names}: {use}{size(block.bytes)} at {block.offset:,}",
                 kind=kind,
             )
         )

@@ -16,8 +16,8 @@ from mcukit.planning.plan import Place, Plan
 class MemoryBlock:
     """Bytes [offset, offset + bytes) of the arena, in use from layer `first` to layer `last`, both included.
 
-    first is -1 for the network's input, which is there before the first layer; last is the number of layers for an
-    output, which stays. names: the maps that lie there, one after the other where they are views or computed in place.
+    first is -1 for the network's input, which is there before the first layer; last is the number of layers for
+    an output, which stays. names: the maps that lie there, several where they are views or computed in place.
     """
 
     names: tuple[str, ...]
@@ -27,24 +27,30 @@ class MemoryBlock:
     last: int
     scratch: bool = False
 
+    @property
+    def end(self) -> int:
+        """The offset after the last byte."""
+        return self.offset + self.bytes
+
     def collides(self, other: MemoryBlock) -> bool:
         """Whether both hold the same byte during the same layer."""
         in_time = self.first <= other.last and other.first <= self.last
-        return in_time and self.offset < other.offset + other.bytes and other.offset < self.offset + self.bytes
+        starts, ends = max(self.offset, other.offset), min(self.end, other.end)
+        return in_time and starts < ends
 
     def joined(self, other: MemoryBlock) -> MemoryBlock:
         """The smallest block that covers both."""
         offset = min(self.offset, other.offset)
-        end = max(self.offset + self.bytes, other.offset + other.bytes)
+        size = max(self.end, other.end) - offset
         first, last = min(self.first, other.first), max(self.last, other.last)
-        return MemoryBlock(self.names + other.names, offset, end - offset, first, last, self.scratch and other.scratch)
+        return MemoryBlock(self.names + other.names, offset, size, first, last, self.scratch and other.scratch)
 
 
 def memory_blocks(plan: Plan, layers: Sequence[Mapping[str, Any]]) -> tuple[MemoryBlock, ...]:
     """The blocks of a plan over whole maps, in the order in which they come into use.
 
-    layers: those of report.json: name, inputs and output of each. Layers without the last two, or a schedule over
-    parts of maps, give no blocks: lifetimes are unknown then.
+    layers: those of report.json: name, inputs and output of each. Layers without the last two, or a schedule
+    over parts of maps, give no blocks: lifetimes are unknown then.
     """
     if plan.schedule != "layers" or not all("inputs" in layer and "output" in layer for layer in layers):
         return ()

@@ -24,8 +24,8 @@ _KERNEL = re.compile(r"mk_[a-z0-9_]+_s8")
 class OperatorSupport:
     """One operator file, and how networks reach it.
 
-    file: the module's last name. names: of its operators in reports; none if what it imports becomes other operators,
-    or nothing at all. onnx, tflite: the operators in model files that it imports. kernels: C functions.
+    file: the module's last name. names: of its operators in reports; none if what it imports becomes other
+    operators, or nothing at all. onnx, tflite: the operators in model files that it imports. kernels: C functions.
     """
 
     file: str
@@ -47,9 +47,7 @@ def support_table() -> tuple[OperatorSupport, ...]:
         if isinstance(name, str) and operator.__module__.startswith("mcukit."):
             operators.setdefault(operator.__module__, []).append(name)
     modules = sorted({*onnx, *tflite, *operators}, key=lambda module: module.rpartition(".")[2])
-    return tuple(
-        _row(module, operators.get(module, []), onnx.get(module, []), tflite.get(module, [])) for module in modules
-    )
+    return tuple(_row(name, operators.get(name, []), onnx.get(name, []), tflite.get(name, [])) for name in modules)
 
 
 def _row(name: str, operators: list[str], onnx: list[str], tflite: list[str]) -> OperatorSupport:
@@ -71,17 +69,19 @@ def _by_module(importers: dict[str, Callable[..., Any]]) -> dict[str, list[str]]
     return modules
 
 
-def _subclasses(base: type) -> set[type]:
-    found: set[type] = set()
+def _subclasses(base: type[Any]) -> set[type[Any]]:
+    found: set[type[Any]] = set()
+    derived: type[Any]
     for derived in base.__subclasses__():
         found |= {derived, *_subclasses(derived)}
     return found
 
 
 def _kernels(module: ModuleType) -> tuple[str, ...]:
-    """The C functions that the module's source names, or else those that the operator files it imports name."""
+    """The C functions that the module's source names, or else those of the operator files that it imports."""
     tree = ast.parse(inspect.getsource(module))
-    names = {text for node in ast.walk(tree) if isinstance(node, ast.Constant) for text in _kernel_name(node.value)}
+    literals = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    names = {text for text in literals if isinstance(text, str) and _KERNEL.fullmatch(text)}
     if not names:
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         for imported in _operator_modules(imports):
@@ -89,12 +89,9 @@ def _kernels(module: ModuleType) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _kernel_name(value: object) -> list[str]:
-    return [value] if isinstance(value, str) and _KERNEL.fullmatch(value) else []
-
-
 def _operator_modules(imports: list[ast.ImportFrom]) -> set[str]:
     """Modules of mcukit.ops, from `from mcukit.ops.x import y` and `from mcukit.ops import x`."""
     named = {node.module for node in imports if node.module}
-    named |= {f"mcukit.ops.{alias.name}" for node in imports if node.module == "mcukit.ops" for alias in node.names}
+    from_package = [node for node in imports if node.module == "mcukit.ops"]
+    named |= {f"mcukit.ops.{alias.name}" for node in from_package for alias in node.names}
     return {name for name in named if name.startswith("mcukit.ops.") and name != Operator.__module__}

@@ -75,7 +75,8 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         (".tflite file", size(content["tflite"]["bytes"])),
     ]
     if content["tflite"]["tflm_arena_bytes"] is not None:
-        facts.append(("TFLM's arena for it", f"{size(content['tflite']['tflm_arena_bytes'])} on a 64-bit host"))
+        tflm_arena = size(content["tflite"]["tflm_arena_bytes"])
+        facts.append(("TFLM's arena for it", f"{tflm_arena} on a 64-bit host"))
     if content["board"]:
         facts.insert(0, ("board", content["board"]))
     columns = (
@@ -181,4 +182,5 @@ def difference_text(difference: Difference) -> str:
 def _against(used: int, budget: int | None) -> str:
     if budget is None:
         return size(used)
-    return f"{size(used)} of {size(budget)}, {100 * used / budget:.1f} %" + ("" if used <= budget else ": TOO MUCH")
+    excess = "" if used <= budget else ": TOO MUCH"
+    return f"{size(used)} of {size(budget)}, {100 * used / budget:.1f} %{excess}"

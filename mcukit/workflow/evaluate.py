@@ -79,6 +79,8 @@ def _scores(
         report("float", start + len(values), count)
     report(on, 0, count)
     outputs = execute(build, on, quantized, jobs=jobs).outputs
+    if outputs is None:
+        raise McukitError("unsuitable-target", f"'{on}' is not bound to compute this network's outputs", where="--on", exit_code=2)
     report(on, count, count)
     target = build.model.outputs[0].quantization
     if target is None:

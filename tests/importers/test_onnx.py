@@ -192,9 +192,7 @@ def test_nodes_of_the_same_name_are_told_apart() -> None:
 
 
 def test_initializers_may_be_listed_as_inputs() -> None:
-    file = network(
-        "(float[1,3,8,8] x, float[4,3,3,3] w) => (float[1,4,6,6] y)", "y = Conv(x, w)", {"w": (4, 3, 3, 3)}
-    )
+    file = network("(float[1,3,8,8] x, float[4,3,3,3] w) => (float[1,4,6,6] y)", "y = Conv(x, w)", {"w": (4, 3, 3, 3)})
     assert import_onnx(file).inputs == ("x",)
 
 

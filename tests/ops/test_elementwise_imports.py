@@ -14,7 +14,6 @@ from mcukit.errors import McukitError
 from mcukit.export.tflite import TfliteBuilder
 from mcukit.graph.graph import Quantization, Tensor
 from mcukit.importers.onnx import import_onnx
-from mcukit.importers.onnx_context import OnnxContext, OnnxNode
 from mcukit.importers.tflite import import_tflite
 from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1, Clamp
 from mcukit.ops.add import Add
@@ -23,7 +22,7 @@ from mcukit.ops.hard_swish import HardSwish
 from mcukit.ops.leaky_relu import LeakyRelu
 from mcukit.ops.mul import Mul
 from mcukit.ops.operator import Operator
-from mcukit.ops.relu import Clip, import_onnx_clip
+from mcukit.ops.relu import Clip
 from mcukit.ops.requantize import Requantize
 from mcukit.ops.sigmoid import Sigmoid
 from mcukit.ops.softmax import Softmax
@@ -92,13 +91,6 @@ def test_onnx_operator(signature: str, nodes: str, constants: Constants, opset: 
     assert_same_outputs(file, graph)
 
 
-def test_clip_with_the_attributes_of_opset_6() -> None:
-    context = OnnxContext({"x": (1, 5, 3, 4), "y": (1, 5, 3, 4)}, {}, ["clip"], opset=6)
-    context.add_input("x", channels_last=False)
-    import_onnx_clip(context, OnnxNode("Clip", "clip", ("x",), ("y",), {"min": -1.0, "max": 1.0}))
-    assert [node.operator for node in context.nodes] == [Clip(RELU_N1_TO_1)]
-
-
 REFUSED: tuple[tuple[str, str, Constants, int, str], ...] = (
     (MAP, "y = PRelu(x, s)", {"s": (5, 1, 1)}, 17, "a PRelu with 5 different slopes"),
     (MAP, "y = Clip(x, low)", {"low": scalar(math.nan)}, 17, "not a number|NaN"),
@@ -151,7 +143,8 @@ def test_exported_tflite_is_imported_again(operator: Operator, target: Quantizat
     (node,) = graph.nodes
     assert node.operator == operator
     found = graph.tensors[node.output].quantization
-    assert found is not None and found.same_as(target)
+    assert found is not None
+    assert found.same_as(target)
     data = np.random.default_rng(3).integers(-128, 128, (2, 3, 4, 5), np.int8)
     again = operator.lower(graph.node_inputs(node), graph.tensors[node.output]).evaluate([data])
     np.testing.assert_array_equal(again, operator.lower(inputs, output).evaluate([data]))

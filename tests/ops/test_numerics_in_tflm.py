@@ -182,7 +182,7 @@ def test_quantizations_that_tflm_would_abort_on_are_refused() -> None:
     tiny, one, huge = (Quantization.per_tensor(scale, 0) for scale in (1e-9, 1.0, 1e9))
     source, target = Tensor("input", (1, 4), None, one), Tensor("output", (1, 4), None, tiny)
     for operator in (Requantize(), Clip(RELU), LeakyRelu(0.1), HardSwish()):
-        with pytest.raises(McukitError, match="scale|32 bits"):
+        with pytest.raises(McukitError, match=r"scale|32 bits"):
             operator.lower([source], target)
     for sum_operator in (Add(), Sub()):
         with pytest.raises(McukitError, match="too large beside the output's"):

@@ -50,11 +50,28 @@ static const int8_t *gather(const mk_conv2d_s8_params *p, const mk_map *input, i
     return buffer;
 }
 
-static int8_t finish(const mk_conv2d_s8_params *p, int32_t sum, uint32_t channel)
+/* Writes output channel `channel` of two pixels. */
+static void finish(const mk_conv2d_s8_params *p, uint32_t channel, int32_t sum_a, int32_t sum_b, int8_t *out_a,
+                   int8_t *out_b)
 {
-    const int32_t scaled = mk_requantize(sum, p->multiplier[channel], p->shift[channel]) + p->output_zero_point;
-    return (int8_t)mk_clamp(scaled, p->minimum, p->maximum);
+    const int32_t multiplier = p->multiplier[channel], zero_point = p->output_zero_point;
+    const int32_t minimum = p->minimum, maximum = p->maximum;
+    const int shift = p->shift[channel];
+    const int32_t a = mk_requantize(sum_a, multiplier, shift) + zero_point;
+    const int32_t b = mk_requantize(sum_b, multiplier, shift) + zero_point;
+    out_a[channel] = (int8_t)mk_clamp(a, minimum, maximum);
+    out_b[channel] = (int8_t)mk_clamp(b, minimum, maximum);
 }
+
+/* One tap of two filters and two pixels. */
+#define MULTIPLY_TAP()                                                        \
+    do {                                                                      \
+        const int32_t x0 = *w0++, x1 = *w1++, ya = *pa++, yb = *pb++;         \
+        a0 += x0 * ya;                                                        \
+        b0 += x0 * yb;                                                        \
+        a1 += x1 * ya;                                                        \
+        b1 += x1 * yb;                                                        \
+    } while (0)
 
 /* Output channels [first, last) of two pixels whose inputs are a and b, `taps` values each. */
 static void two_pixels(const mk_conv2d_s8_params *p, const int8_t *a, const int8_t *b, uint32_t taps, uint32_t first,
@@ -66,17 +83,18 @@ static void two_pixels(const mk_conv2d_s8_params *p, const int8_t *a, const int8
         const int8_t *w0 = weights, *w1 = weights + taps, *pa = a, *pb = b;
         const int8_t *const end = w1;
         int32_t a0 = p->bias[channel], a1 = p->bias[channel + 1], b0 = a0, b1 = a1;
-        while (w0 != end) {
-            const int32_t x0 = *w0++, x1 = *w1++, ya = *pa++, yb = *pb++;
-            a0 += x0 * ya;
-            b0 += x0 * yb;
-            a1 += x1 * ya;
-            b1 += x1 * yb;
+        /* Four taps a turn, or the loop itself would cost a fifth of the time. */
+        for (uint32_t left = taps / 4; left != 0; --left) {
+            MULTIPLY_TAP();
+            MULTIPLY_TAP();
+            MULTIPLY_TAP();
+            MULTIPLY_TAP();
         }
-        out_a[channel] = finish(p, a0, channel);
-        out_b[channel] = finish(p, b0, channel);
-        out_a[channel + 1] = finish(p, a1, channel + 1);
-        out_b[channel + 1] = finish(p, b1, channel + 1);
+        while (w0 != end) {
+            MULTIPLY_TAP();
+        }
+        finish(p, channel, a0, b0, out_a, out_b);
+        finish(p, channel + 1, a1, b1, out_a, out_b);
     }
     if (channel < last) {
         int32_t sum_a = p->bias[channel], sum_b = sum_a;
@@ -84,8 +102,7 @@ static void two_pixels(const mk_conv2d_s8_params *p, const int8_t *a, const int8
             sum_a += weights[i] * a[i];
             sum_b += weights[i] * b[i];
         }
-        out_a[channel] = finish(p, sum_a, channel);
-        out_b[channel] = finish(p, sum_b, channel);
+        finish(p, channel, sum_a, sum_b, out_a, out_b);
     }
 }
 

@@ -6,7 +6,7 @@
  */
 #include "mk_depthwise_conv2d_s8.h"
 
-static int8_t finish(const mk_depthwise_conv2d_s8_params *p, int32_t sum, uint32_t channel)
+static inline int8_t finish(const mk_depthwise_conv2d_s8_params *p, int32_t sum, uint32_t channel)
 {
     const int32_t scaled = mk_requantize(sum, p->multiplier[channel], p->shift[channel]) + p->output_zero_point;
     return (int8_t)mk_clamp(scaled, p->minimum, p->maximum);
