@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What calibration learns of each feature map: its extremes and a histogram between them."""
+"""What calibration learns of each feature map: its extremes, a histogram between them and its average."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ class MapStatistics:
     """Values of one map over the calibration set.
 
     counts: how many values fell into each of the equal bins between minimum and maximum.
+    mean: the average map over all images, in the shape of one image's map: (height, width, channels) or (elements,).
     """
 
     minimum: float
     maximum: float
     counts: npt.NDArray[np.int64]
+    mean: FloatArray
 
     @property
     def bin_width(self) -> float:
@@ -55,11 +57,13 @@ def collect_statistics(
     total, done = 2 * len(inputs), 0
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
+    sums: dict[str, npt.NDArray[np.float64]] = {}
     for start in range(0, len(inputs), batch):
         chunk = inputs[start : start + batch]
         for name, values in model.run(chunk).items():
             lows[name] = min(lows.get(name, np.inf), float(values.min()))
             highs[name] = max(highs.get(name, -np.inf), float(values.max()))
+            sums[name] = sums.get(name, 0.0) + values.sum(axis=0, dtype=np.float64)
         done += len(chunk)
         if progress:
             progress(done, total)
@@ -72,7 +76,14 @@ def collect_statistics(
         done += len(chunk)
         if progress:
             progress(done, total)
-    return {name: MapStatistics(lows[name], highs[name], counts[name]) for name in lows}
+    means = {name: _channels_last(total / len(inputs)) for name, total in sums.items()}
+    return {name: MapStatistics(lows[name], highs[name], counts[name], means[name]) for name in lows}
+
+
+def _channels_last(mean: npt.NDArray[np.float64]) -> FloatArray:
+    """The average of one map as onnxruntime has it, (channels, height, width) or (elements,), in the graph's layout."""
+    ordered = mean.transpose(1, 2, 0) if mean.ndim == 3 else mean
+    return np.ascontiguousarray(ordered, np.float32)
 
 
 def _histogram(values: FloatArray, low: float, high: float) -> npt.NDArray[np.int64]:

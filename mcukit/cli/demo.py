@@ -8,6 +8,7 @@ __all__ = ["demo"]
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -202,12 +203,14 @@ def _view(result: _Demo) -> list[Block]:
     table = Table(columns, tuple(_row(attempt) for attempt in result.attempts))
     blocks: list[Block] = [title, Facts(_figures(result)), Line(""), table]
     blocks += [Line(""), Line("files", "title"), Facts(_file_facts(result.files))]
-    build = result.files.build
+    model, evaluation, build = (
+        quote(str(path)) for path in (result.files.model, result.files.evaluation, result.files.build)
+    )
     commands = (
-        Line(f"  mcukit inspect {result.files.model}"),
-        Line(f"  mcukit evaluate {build} --data {result.files.evaluation}"),
+        Line(f"  mcukit inspect {model}"),
+        Line(f"  mcukit evaluate {build} --data {evaluation}"),
         Line(f"  mcukit emulate {build} --on cortex-m7"),
-        Line(f"  mcukit verify {build} --on riscv32 --data {result.files.evaluation}"),
+        Line(f"  mcukit verify {build} --on riscv32 --data {evaluation}"),
         Line("  mcukit quantize YOUR_MODEL.onnx --calibration YOUR_DATA.npz --scale 1/255"),
     )
     return [*blocks, Line(""), Line("to try next", "title"), *commands]

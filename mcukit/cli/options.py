@@ -69,7 +69,8 @@ def preprocessing_from(scale: str | None, mean: str | None, std: str | None) -> 
         raise McukitError("wrong-option", f"{len(scales)} numbers", where="--scale", hint=hint, exit_code=2)
     for option, numbers in (("--scale", scales), ("--std", stds)):
         if 0.0 in numbers:
-            raise McukitError("wrong-option", "0 would make all inputs equal or infinite", where=option, exit_code=2)
+            hint = "for example 1/255 or 0.229"
+            raise McukitError("wrong-option", "0 is no factor", where=option, hint=hint, exit_code=2)
     return Preprocessing(scales[0], parse_numbers(mean or "0", "--mean"), stds)
 
 

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from mcukit.errors import McukitError, Problem
 from mcukit.report.blocks import Block, Facts, Line, Tone, plain_text, printable
@@ -166,7 +166,10 @@ def _drawn(block: Block) -> RenderableType:
         return grid
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in block.columns:
-        table.add_column(Text(column.title), justify="right" if column.right else "left", overflow="fold")
+        # Where the terminal is narrow, names are broken over lines before any number is.
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        whole = column.right or column.whole
+        table.add_column(Text(column.title), justify=justify, overflow="fold", no_wrap=whole)
     for row in block.rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

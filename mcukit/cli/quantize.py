@@ -6,6 +6,7 @@ from __future__ import annotations
 __all__ = ["RANGES", "quantize"]
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -78,10 +79,11 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
 
 
 def _next_steps(build: Build) -> list[Block]:
+    folder = quote(str(build.folder))
     commands = (
-        ("  proof of equal bytes", f"mcukit verify {build.folder} --on host"),
-        ("  instructions and stack", f"mcukit emulate {build.folder} --on cortex-m4"),
-        ("  accuracy", f"mcukit evaluate {build.folder} --data DATA.npz"),
+        ("  proof of equal bytes", f"mcukit verify {folder} --on host"),
+        ("  instructions and stack", f"mcukit emulate {folder} --on cortex-m4"),
+        ("  accuracy", f"mcukit evaluate {folder} --data DATA.npz"),
     )
     written = f"written to {build.folder}; report.html shows it all. Next:"
     return [Line(""), Line(written, "good"), Facts(commands)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 __all__ = ["import_onnx"]
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,8 @@ from mcukit.importers.onnx_checks import check_model, default_opset, parse_model
 from mcukit.importers.onnx_context import AttributeValue, OnnxContext, OnnxNode
 from mcukit.importers.onnx_prepare import prepare, value_shapes
 from mcukit.importers.onnx_refusals import quantized_problem, refusal
-from mcukit.importers.onnx_views import VIEWS
 from mcukit.importers.onnx_tensors import array_of, embed_external_data
+from mcukit.importers.onnx_views import VIEWS
 from mcukit.ops.operator import ONNX_IMPORTERS, load_operators
 
 _LAYOUT_NEUTRAL = frozenset({"Add", "Clip", "Div", "Dropout", "Identity", "Mul", "Neg", "Relu", "Sub"})
@@ -106,7 +106,7 @@ def _import_node(context: OnnxContext, node: OnnxNode, domain: str) -> Sequence[
     return problems
 
 
-def _lost_values(context: OnnxContext, graph: GraphProto, refused: Set[str]) -> list[Problem]:
+def _lost_values(context: OnnxContext, graph: GraphProto, refused: Collection[str]) -> list[Problem]:
     """Outputs that somebody reads although their node, not refused itself, gave none."""
     read = {value for node in graph.node for value in node.input} | {value.name for value in graph.output}
     problems = []

@@ -162,7 +162,7 @@ def _node_problems(node: NodeProto, opset: int) -> list[Problem]:
 
 
 _SCHEMA_TYPES = {
-    number: defs.OpSchema.AttrType(number)
+    number: defs.OpSchema.AttrType(number)  # type: ignore[call-arg]
     for number in AttributeProto.AttributeType.values()
     if number != AttributeProto.UNDEFINED
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the functions that import ONNX operators see: nodes with checked attributes, and a context that builds the graph.
+"""What functions that import ONNX operators see: nodes with checked attributes, and the graph being built.
 
-ONNX values are views of physical tensors (see onnx_broadcast): transposes and reshapes change the view and cost nothing.
+ONNX values are views of physical tensors (see onnx_broadcast): transposes and reshapes change the view only.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class OnnxContext:
             self.invalid(f"'{value}' doesn't have all elements of '{view.tensor}'")
         if view.index.shape != self._shapes.get(value, view.index.shape):
             self.invalid(
-                f"'{value}' has shape {self._shapes[value]} by the ONNX standard, but {view.index.shape} by its operands"
+                f"'{value}' has shape {self._shapes[value]} by the standard, but {view.index.shape} by its operands"
             )
         if view.index.ndim == 0:
             self.unsupported(f"'{value}' is a scalar", "export the model with outputs of shape (1, N)")
@@ -373,17 +373,14 @@ class OnnxContext:
 
     def _broadcast(self, node: OnnxNode, value: str, large: IndexArray, physical: Shape) -> str:
         """Name of a tensor with the value laid out so that it broadcasts against `physical`."""
-        if self.is_constant(value):
-            array = self.constant(value)
-            order = broadcast_order(np.arange(array.size, dtype=np.int32).reshape(array.shape), large, physical)
-            if order is not None:
-                return self.add_constant(node, "operand", array.ravel()[order])
-        else:
-            view = self.view(value)
-            order = broadcast_order(view.index, large, physical)
-            if order is not None and same_index(order, self._offsets.plain(order.shape)):
-                return self._in_shape(view.tensor, order.shape).name
-        self.unsupported(f"its operand '{value}' lies in an order that would take a Transpose", _TRANSPOSE_HINT)
+        is_constant = self.is_constant(value)
+        small = self._offsets.plain(self._constants[value].shape) if is_constant else self.view(value).index
+        order = broadcast_order(small, large, physical)
+        if order is not None and is_constant:
+            return self.add_constant(node, "operand", self.constant(value).ravel()[order])
+        if order is None or not same_index(order, self._offsets.plain(order.shape)):
+            self.unsupported(f"its operand '{value}' lies in an order that would take a Transpose", _TRANSPOSE_HINT)
+        return self._in_shape(self.view(value).tensor, order.shape).name
 
     def _checked_shape(self, node: OnnxNode, computed: Shape) -> Shape:
         """The ONNX shape of the node's output, which has to be `computed` up to dimensions of 1."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings a checked ONNX model into the form that nodes are imported from: batch 1, constants folded, shapes inferred."""
+"""Brings a checked ONNX model into shape for the importer: batch 1, constants folded, shapes inferred."""
 
 from __future__ import annotations
 
@@ -32,10 +32,56 @@ UNSUPPORTED_DOMAIN = "mcukit.unsupported"
 """Domain of nodes whose content was removed because no other code should see it."""
 
 _FOLDABLE = frozenset(
-    "Abs Add And Cast Ceil Clip Concat ConstantOfShape CumSum DequantizeLinear Div Equal Exp Expand Flatten Floor"
-    " Gather Greater GreaterOrEqual Identity Less LessOrEqual Log Max Min Mod Mul Neg Not Or Pow Range Reciprocal"
-    " ReduceMax ReduceMin ReduceProd ReduceSum Reshape Shape Size Slice Sqrt Squeeze Sub Tile Transpose Unsqueeze"
-    " Where".split()
+    {
+        "Abs",
+        "Add",
+        "And",
+        "Cast",
+        "Ceil",
+        "Clip",
+        "Concat",
+        "ConstantOfShape",
+        "CumSum",
+        "DequantizeLinear",
+        "Div",
+        "Equal",
+        "Exp",
+        "Expand",
+        "Flatten",
+        "Floor",
+        "Gather",
+        "Greater",
+        "GreaterOrEqual",
+        "Identity",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "Max",
+        "Min",
+        "Mod",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "Pow",
+        "Range",
+        "Reciprocal",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "Reshape",
+        "Shape",
+        "Size",
+        "Slice",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    }
 )
 """Operators whose work is proportional to the elements they read and write."""
 
@@ -53,7 +99,8 @@ def prepare(model: ModelProto) -> tuple[ModelProto, list[Problem]]:
     try:
         with _silence():
             return _infer(_fold(model)), problems
-    except Exception as error:  # noqa: BLE001 third-party code, whose exceptions for files without sense are any
+    except Exception as error:
+        # Third-party code on a file: there is no telling what it raises when the file makes no sense.
         message = f"its constants and shapes contradict each other: {_first_line(error)}"
         raise McukitError("invalid-model", message, hint="check it with onnx.checker, or export it again") from error
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constants of ONNX files: sizes checked before anything is allocated, external data read from the model's folder only."""
+"""Constants of ONNX files: checked before anything is allocated; external data only from the model's folder."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def _transpose(context: OnnxContext, node: OnnxNode) -> None:
 
 def _reshape(context: OnnxContext, node: OnnxNode) -> None:
     source = _source(context, node)
-    wanted = [int(size) for size in context.constant(node.inputs[1]).ravel()[: MAX_RANK + 1]]
+    wanted = list(_integers(context, node.inputs[1]))
     if not node.integer("allowzero", 0):
         wanted = [source.shape[axis] if size == 0 and axis < source.ndim else size for axis, size in enumerate(wanted)]
     known = math.prod(size for size in wanted if size != -1)
@@ -77,7 +77,7 @@ def _unsqueeze(context: OnnxContext, node: OnnxNode) -> None:
 def _given_axes(context: OnnxContext, node: OnnxNode) -> tuple[int, ...] | None:
     """Axes as the file has them: an attribute before operator set 13, an input since."""
     if node.has_input(1):
-        return tuple(int(axis) for axis in context.constant(node.inputs[1]).ravel()[: MAX_RANK + 1])
+        return _integers(context, node.inputs[1])
     return node.integers("axes", ()) if node.has("axes") else None
 
 
@@ -89,6 +89,14 @@ def _axes(context: OnnxContext, node: OnnxNode, rank: int) -> set[int] | None:
     if len(axes) != len(given) or not all(0 <= axis < rank for axis in axes):
         context.invalid(f"axes {given} don't fit {rank} dimensions")
     return axes
+
+
+def _integers(context: OnnxContext, value: str) -> tuple[int, ...]:
+    """A constant list of sizes or axes, cut off where it is too long to be either."""
+    array = context.constant(value)
+    if not np.issubdtype(array.dtype, np.integer):
+        context.invalid(f"'{value}' does not hold integers")
+    return tuple(int(number) for number in array.ravel()[: MAX_RANK + 1])
 
 
 def _source(context: OnnxContext, node: OnnxNode) -> npt.NDArray[Any]:

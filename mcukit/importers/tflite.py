@@ -90,6 +90,8 @@ class TfliteContext:
             raise _Refusal(Problem("non-finite-weights", f"its constant '{self._names[index]}' holds NaN or infinity", self.where))
         if self.is_quantized and data.dtype not in (np.int8, np.int32):
             self.unsupported(f"its constant has type {data.dtype}", "quantize the model fully to int8")
+        if self.is_quantized and self._quantization(index) is None:
+            self.unsupported(f"its constant '{self._names[index]}' has no scale", "quantize the model fully to int8")
         wide = data if self.is_quantized else data.astype(np.float32)
         tensor = Tensor(self._names[index], data.shape, wide, self._quantization(index))
         self.tensors[tensor.name] = tensor

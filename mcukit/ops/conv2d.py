@@ -128,6 +128,8 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
     window = context.window(node, source, (weights.shape[2], weights.shape[3]))
     filters.check_onnx_filter(context, source, weights, groups)
     bias = context.constant(node.inputs[2]) if node.has_input(2) else np.zeros(weights.shape[0], np.float32)
+    if bias.shape != (weights.shape[0],):
+        context.invalid(f"a bias of shape {bias.shape} given, the weights have {weights.shape[0]} output channels")
     depthwise = groups == source.shape[3] and weights.shape[1] == 1
     if depthwise:
         kernel = context.add_constant(node, "weights", weights.transpose(1, 2, 3, 0))

@@ -135,7 +135,7 @@ def _one_row(context: OnnxContext, addend: npt.NDArray[np.generic], outputs: int
 def _add(context: OnnxContext, node: OnnxNode, weights: npt.NDArray[np.generic], bias: npt.NDArray[np.generic]) -> None:
     """weights: (outputs, elements of the input in the order of ONNX)."""
     shape = context.shape(node.inputs[0])
-    if any(size != 1 for size in shape[:-1]):
+    if not shape or any(size != 1 for size in shape[:-1]):
         context.unsupported(
             f"a matrix product with {shape} as its left side, which has more than one row",
             "only one vector at a time runs; a 1x1 convolution does the same for every pixel of a map",

@@ -58,7 +58,7 @@ class LeakyRelu(lookup.UnaryOperator):
 
 
 def _scaled(values: npt.NDArray[np.int64], factor: float) -> npt.NDArray[np.int64]:
-    """values * factor; a negative factor is a negative multiplier, which rounds other ties up."""
+    """values * factor; a negative factor changes the sign of what its magnitude gives, ties included."""
     if abs(factor) >= _LARGEST_FACTOR:
         raise McukitError(
             "unsupported-quantization",
@@ -66,7 +66,8 @@ def _scaled(values: npt.NDArray[np.int64], factor: float) -> npt.NDArray[np.int6
             hint="calibrate with data that reach more of the network's range",
         )
     multiplier, shift = quantize_multiplier(abs(factor))
-    return requantize(values, int(math.copysign(multiplier, factor)), shift)
+    scaled = requantize(values, multiplier, shift)
+    return -scaled if factor < 0 else scaled
 
 
 @onnx_operator("LeakyRelu")

@@ -116,7 +116,10 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
     before, after = _onnx_amounts(context, node, len(shape))
     value = 0.0
     if node.has_input(2):
-        value = float(context.constant(node.inputs[2]).astype(np.float64).reshape(-1)[0])
+        constant = context.constant(node.inputs[2])
+        if constant.size != 1:
+            context.invalid(f"a constant of shape {constant.shape}, expected one value")
+        value = float(constant.astype(np.float64).reshape(-1)[0])
     if min(before + after) < 0:
         context.unsupported(f"the negative amounts {before} and {after}, which crop", "crop the input instead")
     if not any(before + after):

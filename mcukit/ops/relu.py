@@ -95,12 +95,14 @@ def import_onnx_relu(context: OnnxContext, node: OnnxNode) -> None:
 def import_onnx_clip(context: OnnxContext, node: OnnxNode) -> None:
     node.allow()
     low, high = _onnx_limit(context, node, 1, -math.inf), _onnx_limit(context, node, 2, math.inf)
+    if low == math.inf or high == -math.inf:
+        context.invalid("its limits leave no finite value")
     # The standard: where the limits cross, the upper one wins.
     context.unary(node, Clip(Clamp(min(low, high), high)))
 
 
 def _onnx_limit(context: OnnxContext, node: OnnxNode, index: int, default: float) -> float:
-    """A limit of an ONNX Clip; `default` where it is absent or as large as float32 allows."""
+    """A limit of an ONNX Clip; infinite where it is as large as float32 allows."""
     if not node.has_input(index):
         return default
     values = context.constant(node.inputs[index])
@@ -109,7 +111,7 @@ def _onnx_limit(context: OnnxContext, node: OnnxNode, index: int, default: float
     limit = float(values.reshape(-1)[0])
     if math.isnan(limit):
         context.invalid(f"its input {index}, a limit, is not a number")
-    return default if abs(limit) >= float(np.finfo(np.float32).max) else limit
+    return math.copysign(math.inf, limit) if abs(limit) >= float(np.finfo(np.float32).max) else limit
 
 
 @tflite_operator(BuiltinOperator.RELU)

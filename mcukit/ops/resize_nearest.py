@@ -121,6 +121,8 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
     mode = node.text("mode", "nearest")
     if mode != "nearest":
         context.unsupported(f"the mode '{mode}'", "only resizing to the nearest pixel is supported")
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        context.unsupported("keep_aspect_ratio_policy", "export the model with the sizes that it leads to")
     source = context.nhwc(node.inputs[0])
     size = _onnx_size(context, node)
     half_pixel, rounding = _onnx_rule(context, node, size)
@@ -182,8 +184,8 @@ def _onnx_scales(context: OnnxContext, node: OnnxNode) -> tuple[Fraction, Fracti
     if values.size == 0:
         return None
     axes = [axis % 4 for axis in node.integers("axes", (0, 1, 2, 3))]
-    if len(axes) != values.size:
-        context.invalid(f"{values.size} scales for {len(axes)} axes")
+    if len(axes) != values.size or not np.isfinite(values.astype(np.float64)).all():
+        context.invalid(f"the scales {values.tolist()} for the axes {axes}")
     by_axis = dict(zip(axes, (Fraction(float(value)) for value in values), strict=True))
     return by_axis.get(2, Fraction(1)), by_axis.get(3, Fraction(1))
 

@@ -29,10 +29,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class Column:
-    """right: for numbers, so that digits of the same weight stand below each other."""
+    """right: for numbers, so that digits of the same weight stand below each other.
+
+    whole: never broken over two lines, as numbers never are.
+    """
 
     title: str
     right: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class Table:
 
 
 Block = Line | Facts | Table
+
+_WIDEST = 60
+"""Columns are padded to this width at most: a longer name moves its own row, not the whole table."""
 
 
 def printable(text: str) -> str:
@@ -67,7 +74,7 @@ def plain_text(blocks: Sequence[Block]) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
         padded = [

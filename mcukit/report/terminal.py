@@ -31,12 +31,12 @@ def inspection_view(inspection: Inspection) -> list[Block]:
     if inspection.layers:
         columns = (
             Column("layer"),
-            Column("operator"),
+            Column("operator", whole=True),
             Column("input"),
-            Column("output"),
+            Column("output", whole=True),
             Column("MACs", right=True),
-            Column("weight bytes", right=True),
-            Column("map bytes", right=True),
+            Column("weights B", right=True),
+            Column("map B", right=True),
         )
         rows = tuple(
             (
@@ -81,12 +81,12 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.insert(0, ("board", content["board"]))
     columns = (
         Column("layer"),
-        Column("operator"),
-        Column("output"),
+        Column("operator", whole=True),
+        Column("output", whole=True),
         Column("MACs", right=True),
-        Column("weight bytes", right=True),
-        Column("map bytes", right=True),
-        Column("error (L2 rel.)", right=True),
+        Column("weights B", right=True),
+        Column("map B", right=True),
+        Column("L2 error", right=True),
     )
     rows = tuple(
         (
@@ -135,7 +135,7 @@ def emulation_view(emulation: Emulation) -> list[Block]:
     if emulation.layers:
         columns = (
             Column("layer"),
-            Column("operator"),
+            Column("operator", whole=True),
             Column("instructions", right=True),
             Column("share", right=True),
             Column("MACs", right=True),

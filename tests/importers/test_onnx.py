@@ -146,6 +146,30 @@ NETWORKS: dict[str, tuple[str, str, Constants, list[str]]] = {
         CONV,
         ["conv2d", "average_pool", "reshape"],
     ),
+    "SAME_LOWER": (
+        f"{INPUT} => (float[N,4,4,4] y)",
+        'y = Conv<auto_pad = "SAME_LOWER", strides = [2, 2]>(x, w, b)',
+        CONV,
+        ["conv2d"],
+    ),
+    "VALID with dilation": (
+        f"{INPUT} => (float[N,4,4,4] y)",
+        'y = Conv<auto_pad = "VALID", dilations = [2, 2]>(x, w, b)',
+        CONV,
+        ["conv2d"],
+    ),
+    "unequal pads, strides and groups": (
+        "(float[N,4,7,9] x) => (float[N,6,4,8] y)",
+        "y = Conv<pads = [2, 0, 1, 1], strides = [2, 1], group = 2>(x, w, b)",
+        {"w": (6, 2, 3, 3), "b": (6,)},
+        ["conv2d"],
+    ),
+    "ceil_mode": (
+        f"{INPUT} => (float[N,4,3,3] y)",
+        "c = Conv(x, w, b)  y = MaxPool<kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1>(c)",
+        CONV,
+        ["conv2d", "max_pool"],
+    ),
     "a constant per row": (
         f"{INPUT} => (float[N,3,8,8] y)",
         "y = Add(x, k)",

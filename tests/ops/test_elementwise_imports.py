@@ -95,6 +95,7 @@ REFUSED: tuple[tuple[str, str, Constants, int, str], ...] = (
     (MAP, "y = PRelu(x, s)", {"s": (5, 1, 1)}, 17, "a PRelu with 5 different slopes"),
     (MAP, "y = Clip(x, low)", {"low": scalar(math.nan)}, 17, "not a number|NaN"),
     (MAP, "y = PRelu(x, s)", {"s": np.full((5, 1, 1), np.inf, np.float32)}, 17, "slope inf|infinity"),
+    (MAP, "y = Clip(x, low)", {"low": scalar(math.inf)}, 17, "leave no finite value|infinity"),
     (MAP, "y = HardSigmoid<beta = 1.5>(x)", {}, 17, "a HardSigmoid with alpha 0.2 and beta 1.5"),
     (MAP, "y = HardSigmoid<alpha = -1.0>(x)", {}, 17, "a HardSigmoid with alpha -1"),
     (MAP, "y = Softmax<axis = 3>(x)", {}, 17, "along another axis than channels"),

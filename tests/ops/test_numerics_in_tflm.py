@@ -161,6 +161,20 @@ def test_limits_that_lie_between_two_integers(operator: Callable[[Clamp], Operat
     assert_equal(cases, ALL_BYTES[None])
 
 
+def test_leaky_relu_rounds_ties_of_a_negative_slope() -> None:
+    rng = np.random.default_rng(0)
+    numerators, denominators = rng.integers(1, 12, (300, 3)), rng.integers(1, 60, (300, 3))
+    cases = [
+        Case(
+            LeakyRelu(-float(slope)),
+            (((1, 256), Quantization.per_tensor(float(source), 3)),),
+            Quantization.per_tensor(float(target), -7),
+        )
+        for slope, source, target in [(0.4, 0.15625, 0.8), *(numerators / denominators)]
+    ]
+    assert_equal(cases, ALL_BYTES[None])
+
+
 HARD_SWISH_TIES = (
     (1.1220637559890747, 8, 0.2939494550228119, -108),
     (0.2282899171113968, -77, 0.5053523182868958, 10),

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real networks, each quantized once per test process, with labelled data beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcukit.calibration.data import Dataset, load_inputs
+from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
+from mcukit.demo import SCALE, demo_data, demo_model_path
+from mcukit.workflow.build import Build
+from mcukit.workflow.quantize import QuantizeOptions, quantize
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+
+
+@dataclass(frozen=True)
+class Network:
+    """file: below the models' folder. calibration, evaluation: data below it; labels for folders of images.
+
+    inputs: images that every executor runs; emulated: how many of them the slow ones run.
+    points: how far int8 may stay behind float, in percentage points of top-1; None where no float run exists.
+    """
+
+    name: str
+    file: str
+    evaluation: str
+    calibration: str = ""
+    labels: str = ""
+    preprocessing: Preprocessing = IDENTITY
+    points: float | None = None
+    emulated: int = 20
+    calibration_limit: int | None = None
+
+
+IMAGENET = {"calibration": "imagenet/calibration", "evaluation": "imagenet/evaluation", "labels": "imagenet/evaluation.csv"}
+RESNET8 = {"evaluation": "resnet8/evaluation.npz"}
+VWW = {"evaluation": "vww/evaluation.npz"}
+
+NETWORKS = (
+    Network("demo", "", "", preprocessing=Preprocessing(SCALE), points=1.0),
+    Network(
+        "vww", "vww/vww_96_float.onnx", calibration="vww/calibration.npz",
+        preprocessing=Preprocessing(1 / 255), points=1.0, **VWW,
+    ),
+    Network("vww-int8", "vww/vww_96_int8.tflite", preprocessing=Preprocessing(1 / 255), **VWW),
+    # ResNet8 comes without calibration data: its first 50 evaluation images stand in and are not scored.
+    Network("resnet8", "resnet8/resnet8_float.tflite", points=1.0, calibration_limit=50,
+            calibration="resnet8/evaluation.npz", **RESNET8),
+    Network("resnet8-int8", "resnet8/resnet8_int8.tflite", **RESNET8),
+    Network(
+        "mobilenet-v1", "mobilenet_v1_025_128/mobilenet_v1_025_128_float.onnx",
+        preprocessing=Preprocessing(1 / 127.5, (1.0,)), points=1.0, **IMAGENET,
+    ),
+    Network(
+        "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", emulated=2,
+        preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5, **IMAGENET,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network's build and the labelled data that it is scored on."""
+
+    network: Network
+    build: Build
+    evaluation: Dataset
+    inputs: np.ndarray = field(repr=False)
+
+
+def all_networks() -> list[object]:
+    """Parameters for tests: one group per network, so that one process does all of its tests."""
+    return [pytest.param(network, id=network.name, marks=pytest.mark.xdist_group(network.name)) for network in NETWORKS]
+
+
+@pytest.fixture
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    network = request.param
+    if network.file and not (MODELS / network.file).is_file():
+        pytest.skip(f"the development models are not beside the project: no ../shared/models/{network.file}")
+    return _prepare(network, _folder(network, tmp_path_factory))
+
+
+_FOLDERS: dict[Network, Path] = {}
+
+
+def _folder(network: Network, factory: pytest.TempPathFactory) -> Path:
+    if network not in _FOLDERS:
+        _FOLDERS[network] = factory.mktemp(network.name)
+    return _FOLDERS[network]
+
+
+@cache
+def _prepare(network: Network, folder: Path) -> Prepared:
+    if network.name == "demo":
+        calibration, _ = demo_data("calibration", 200, 0)
+        np.savez(folder / "calibration.npz", x=calibration)
+        values, labels = demo_data("evaluation", 500, 0)
+        np.savez(folder / "evaluation.npz", x=values, y=labels)
+        model, data, source = demo_model_path(), folder / "calibration.npz", folder / "evaluation.npz"
+    else:
+        model, source = MODELS / network.file, MODELS / network.evaluation
+        data = MODELS / network.calibration if network.calibration else None
+    options = QuantizeOptions(
+        calibration=data, preprocessing=network.preprocessing, calibration_limit=network.calibration_limit
+    )
+    build = quantize(model, folder / "build", options)
+    labels_file = MODELS / network.labels if network.labels else None
+    dataset = load_inputs(source, build.model.input.shape[1:], network.preprocessing, labels=labels_file)
+    first = network.calibration_limit or 0
+    assert dataset.labels is not None
+    scored = Dataset(
+        values=dataset.values[first:], labels=dataset.labels[first:], names=dataset.names[first:],
+        preprocessing=dataset.preprocessing,
+    )  # fmt: skip
+    return Prepared(network, build, scored, build.quantize_inputs(scored.values[:20]))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real networks: every executor computes the reference's bytes, and int8 is as accurate as it should be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcukit.tflite.micro import run_tflm
+from mcukit.workflow.emulate import emulate
+from mcukit.workflow.evaluate import evaluate
+from mcukit.workflow.verify import verify
+from tests.networks.conftest import MODELS, Prepared, all_networks
+
+each_network = pytest.mark.parametrize("prepared", all_networks(), indirect=True)
+
+
+@each_network
+@pytest.mark.parametrize("target", ["host", "cortex-m4", "cortex-m7", "riscv32", "tflm"])
+def test_every_map_equals_the_reference(prepared: Prepared, target: str) -> None:
+    count = 20 if target in {"host", "tflm"} else prepared.network.emulated
+    result = verify(prepared.build, target, prepared.inputs[:count])
+    computed = [layer for layer in prepared.build.model.layers if layer.operator.kernel() is not None]
+    assert result.equal, result.first_difference
+    assert result.inputs == count
+    assert result.layers_compared >= len(computed)
+
+
+@each_network
+def test_maps_equal_litert_up_to_the_first_fully_connected_layer(prepared: Prepared) -> None:
+    result = verify(prepared.build, "litert", prepared.inputs)
+    names = [layer.node.operator.op_name for layer in prepared.build.model.layers]
+    before = names.index("fully_connected") if "fully_connected" in names else len(names)
+    assert result.equal, result.first_difference
+    assert result.layers_compared >= before > 10
+
+
+@each_network
+def test_imported_int8_file_gives_the_bytes_of_that_file(prepared: Prepared) -> None:
+    if not prepared.network.name.endswith("-int8"):
+        pytest.skip("not an int8 file")
+    original = (MODELS / prepared.network.file).read_bytes()
+    fed = prepared.inputs.reshape(-1, *prepared.build.model.input.shape[1:])
+    expected = run_tflm(original, fed)[0]
+    ours = emulate(prepared.build, "host", prepared.inputs).outputs
+    np.testing.assert_array_equal(expected.reshape(ours.shape), ours, strict=True)
+
+
+@each_network
+def test_accuracy_is_near_float(prepared: Prepared) -> None:
+    result = evaluate(prepared.build, prepared.evaluation, "host")
+    assert result.n == len(prepared.evaluation)
+    if prepared.network.points is None:
+        assert result.float_top1 is None
+        assert result.top1 > 84.0
+    else:
+        assert result.float_top1 is not None
+        assert result.float_top1 - result.top1 <= prepared.network.points, result
+
+
+@each_network
+def test_report_and_emulator_agree_on_sizes(prepared: Prepared) -> None:
+    run = emulate(prepared.build, "cortex-m4", prepared.inputs[:1])
+    assert run.arena_bytes == prepared.build.report["arena_bytes"]
+    assert run.weight_bytes is not None
+    # Arrays start on words: each may be followed by up to three bytes.
+    assert 0 <= run.weight_bytes - prepared.build.report["weight_bytes"] < 4 * 8 * len(run.layers)
+    assert sum(layer.instructions for layer in run.layers) <= (run.instructions or 0) * 1.01
+    assert len(run.layers) == prepared.build.c_sources().layers
