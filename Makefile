@@ -40,7 +40,7 @@ clean:
 
 # Looks each time, in a fraction of a second: a stamp would not notice a package that was removed.
 system-packages:
-	@PYTHON=$(PYTHON) tools/system-packages
+	@PYTHON=$(PYTHON) .ci/system-packages
 
 # The pip that comes with the interpreter is asked for nothing new, so that no time goes into renewing it.
 $(BIN)/python: | system-packages

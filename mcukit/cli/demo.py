@@ -221,7 +221,8 @@ def _figures(result: _Demo) -> tuple[tuple[str, str], ...]:
     code = None if emulation is None or emulation.code_bytes is None else emulation.code_bytes
     facts = [
         ("accuracy, float", f"{percent(evaluation.float_top1)} of {count(evaluation.n)} images"),
-        ("accuracy, int8", f"{percent(evaluation.top1)}; as float {percent(evaluation.agreement)}"),
+        ("accuracy, int8", percent(evaluation.top1)),
+        ("same answer as float", percent(evaluation.agreement)),
         ("SRAM for maps", size(report["arena_bytes"])),
         ("flash for weights", size(report["weight_bytes"])),
     ]

@@ -13,6 +13,7 @@ import click
 
 from mcukit.cli.options import PATH, SIZE, json_option, preprocessing_from, warn_if_uncalibrated
 from mcukit.cli.output import Output
+from mcukit.errors import Problem
 from mcukit.report.blocks import Block, Facts, Line
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     folder: Path | None,
     as_json: bool,
 ) -> int:
-    """Quantizes MODEL (.onnx or .tflite) to int8 and writes C, .tflite, firmware and reports.
+    """Quantizes MODEL (.onnx or .tflite) to int8 and writes C, .tflite and reports.
 
     Without --calibration, what lies beside MODEL is used: mcukit.toml, or calibration.npz. Without these the
     ranges come from synthetic images, which tells memory and speed, but leaves the accuracy unknown.
@@ -73,6 +74,14 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     with output.progress() as progress:
         build = run(model, folder, options, progress)
     warn_if_uncalibrated(output, build.calibrated)
+    if build.report["board"] and not build.report["emulation"]:
+        output.warn(
+            Problem(
+                "not-measured",
+                "instructions, stack and code size are unknown, because a compiler or an emulator is missing",
+                hint=f"`mcukit emulate {quote(str(build.folder))} --on cortex-m4` says what to install",
+            )
+        )
     fields = {**build.report, "build": str(build.folder)}
     output.result(fields, lambda: [*build_view(build.report), *_next_steps(build)])
     return 0

@@ -20,7 +20,7 @@ from mcukit.emulation.build import CSources, Footprint, Program, build_runner, m
 from mcukit.emulation.counting import INSTRUCTION_CLASSES
 from mcukit.emulation.execute import Execution, execute
 from mcukit.emulation.targets import Target, target_named
-from mcukit.emulation.toolchain import find_tool
+from mcukit.emulation.toolchain import require_tools
 from mcukit.emulation.trace import TracedMap, assemble_maps
 from mcukit.errors import McukitError
 
@@ -113,8 +113,7 @@ def _check(sources: CSources, machine: Target, inputs: NDArray[np.int8], sanitiz
     if machine.emulated:
         if sanitize:
             raise McukitError("bad-option", "sanitizers are available on target host only", exit_code=2)
-        # Before minutes are spent on compiling.
-        find_tool(machine.emulator)
+        require_tools(machine.compiler, machine.emulator)
 
 
 def _execute_parts(

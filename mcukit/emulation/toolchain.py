@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["compile_c", "compile_objects", "find_tool", "link", "publish"]
+__all__ = ["compile_c", "compile_objects", "find_tool", "link", "publish", "require_tools"]
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from mcukit.emulation.targets import Target
-from mcukit.errors import McukitError
+from mcukit.errors import McukitError, Problem
 from mcukit.resources import cache_dir
 
 _INSTALL = {
@@ -48,6 +48,18 @@ def find_tool(name: str) -> Path:
             "missing-tool", f"{name} is not installed", hint=f"on Debian and Ubuntu: {_install_command(name)}"
         )
     return Path(path)
+
+
+def require_tools(*names: str) -> None:
+    """Checks commands before minutes are spent. Raises one McukitError "missing-tool" for all that are missing."""
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            find_tool(name)
+        except McukitError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise McukitError.collect(problems)
 
 
 def compile_c(

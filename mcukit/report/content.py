@@ -13,6 +13,7 @@ from mcukit.boards import Board
 from mcukit.planning.plan import Plan
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.report.metrics import ErrorMetrics
+from mcukit.workflow.measure import Measurement
 
 REPORT_SCHEMA = 1
 
@@ -27,12 +28,18 @@ def report_content(
     errors: Mapping[str, ErrorMetrics],
     tflite_bytes: int,
     tflm_arena_bytes: int | None,
+    measurement: Measurement | None,
 ) -> dict[str, Any]:
-    """Fields as the architecture names them. errors: of maps by tensor name, where they were measured."""
-    layers = [_layer(model, layer, errors.get(layer.output)) for layer in model.layers]
+    """Fields of the report, schema 1.
+
+    errors: of maps by tensor name, where they were measured. measurement: on the board's core, if that was possible.
+    """
+    counts = measurement.layers if measurement else {}
+    layers = [_layer(model, layer, errors.get(layer.output), counts.get(layer.name)) for layer in model.layers]
     sram, flash = budget["sram"], budget["flash"]
     fits_sram = sram is None or plan.arena_bytes <= sram
-    fits_flash = flash is None or model.weight_bytes <= flash
+    flash_bytes = measurement.code_bytes + measurement.weight_bytes if measurement else model.weight_bytes
+    fits_flash = flash is None or flash_bytes <= flash
     return {
         "schema": REPORT_SCHEMA,
         "name": model.name,
@@ -51,11 +58,26 @@ def report_content(
         "tflite": {"bytes": tflite_bytes, "tflm_arena_bytes": tflm_arena_bytes},
         "accuracy": None,
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
+        "emulation": None if measurement is None else _emulation(measurement),
         "layers": layers,
     }
 
 
-def _layer(model: IntegerModel, layer: Layer, error: ErrorMetrics | None) -> dict[str, Any]:
+def _emulation(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "target": measurement.target,
+        "compiler": measurement.compiler,
+        "instructions": measurement.instructions,
+        "stack_bytes": measurement.stack_bytes,
+        "code_bytes": measurement.code_bytes,
+        "weight_bytes": measurement.weight_bytes,
+        "static_ram_bytes": measurement.static_ram_bytes,
+    }
+
+
+def _layer(
+    model: IntegerModel, layer: Layer, error: ErrorMetrics | None, instructions: int | None
+) -> dict[str, Any]:
     tensors = model.graph.node_inputs(layer.node)
     output = model.graph.tensors[layer.output]
     macs = layer.node.operator.macs(tensors, output)
@@ -67,6 +89,8 @@ def _layer(model: IntegerModel, layer: Layer, error: ErrorMetrics | None) -> dic
     return {
         "name": layer.name,
         "op": layer.node.operator.op_name,
+        "inputs": list(layer.inputs),
+        "output": layer.output,
         "output_shape": list(output.shape),
         "macs": macs,
         "bitops": macs * input_bits * (weight_bits or 8),
@@ -75,5 +99,6 @@ def _layer(model: IntegerModel, layer: Layer, error: ErrorMetrics | None) -> dic
         "weight_bits": weight_bits,
         "weight_bytes": sum(constant.bytes for constant in kernel.constants) if kernel else 0,
         "map_bytes": output.elements,
+        "instructions": instructions,
         "error": None if error is None else asdict(error),
     }

@@ -12,11 +12,11 @@ __all__ = [
     "verification_view",
 ]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
-from mcukit.report.units import ABSENT, count, percent, ratio, shape, size
+from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
 if TYPE_CHECKING:
     from mcukit.workflow.emulate import Emulation
@@ -32,7 +32,6 @@ def inspection_view(inspection: Inspection) -> list[Block]:
         columns = (
             Column("layer"),
             Column("operator", whole=True),
-            Column("input"),
             Column("output", whole=True),
             Column("MACs", right=True),
             Column("weights B", right=True),
@@ -40,9 +39,8 @@ def inspection_view(inspection: Inspection) -> list[Block]:
         )
         rows = tuple(
             (
-                layer.name,
+                short_name(layer.name),
                 layer.op,
-                ", ".join(shape(dimensions) for dimensions in layer.input_shapes),
                 shape(layer.output_shape),
                 count(layer.macs),
                 count(layer.weight_bytes),
@@ -79,28 +77,31 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.append(("TFLM's arena for it", f"{tflm_arena} on a 64-bit host"))
     if content["board"]:
         facts.insert(0, ("board", content["board"]))
-    columns = (
-        Column("layer"),
-        Column("operator", whole=True),
-        Column("output", whole=True),
-        Column("MACs", right=True),
-        Column("weights B", right=True),
-        Column("map B", right=True),
-        Column("L2 error", right=True),
-    )
-    rows = tuple(
-        (
-            layer["name"],
-            layer["op"],
-            shape(layer["output_shape"]),
-            count(layer["macs"]),
-            count(layer["weight_bytes"]),
-            count(layer["map_bytes"]),
-            ratio(layer["error"]["l2r"]) if layer["error"] else ABSENT,
-        )
-        for layer in content["layers"]
-    )
-    return [Line(content["name"], "title"), Table(columns, rows), Line(""), Facts(tuple(facts))]
+    emulation = content["emulation"]
+    if emulation is not None:
+        facts.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
+        facts.append(("flash for code", size(emulation["code_bytes"])))
+        facts.append(("stack", size(emulation["stack_bytes"])))
+    return [Line(content["name"], "title"), _layer_table(content["layers"]), Line(""), Facts(tuple(facts))]
+
+
+def _layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per layer; columns that no layer has a figure for are left out."""
+    columns = [
+        (Column("layer"), [short_name(layer["name"]) for layer in layers]),
+        (Column("operator", whole=True), [layer["op"] for layer in layers]),
+        (Column("output", whole=True), [shape(layer["output_shape"]) for layer in layers]),
+        (Column("MACs", right=True), [count(layer["macs"]) for layer in layers]),
+        (Column("weights B", right=True), [count(layer["weight_bytes"]) for layer in layers]),
+        (Column("map B", right=True), [count(layer["map_bytes"]) for layer in layers]),
+    ]
+    if any(layer["instructions"] is not None for layer in layers):
+        columns.append((Column("instructions", right=True), [count(layer["instructions"]) for layer in layers]))
+    for title, metric in (("RMSE", "rmse"), ("MAE", "mae"), ("L2r", "l2r"), ("cosine", "cosine")):
+        if any(layer["error"] for layer in layers):
+            texts = [ratio(layer["error"][metric]) if layer["error"] else ABSENT for layer in layers]
+            columns.append((Column(title, right=True), texts))
+    return Table(tuple(column for column, _ in columns), tuple(zip(*(texts for _, texts in columns), strict=True)))
 
 
 def evaluation_view(evaluation: Evaluation) -> list[Block]:
@@ -144,7 +145,7 @@ def emulation_view(emulation: Emulation) -> list[Block]:
         total = sum(layer.instructions for layer in emulation.layers) or 1
         rows = tuple(
             (
-                layer.name,
+                short_name(layer.name),
                 layer.op,
                 count(layer.instructions),
                 f"{100 * layer.instructions / total:.1f} %",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ABSENT", "count", "percent", "ratio", "shape", "size"]
+__all__ = ["ABSENT", "count", "percent", "ratio", "shape", "short_name", "size"]
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ ABSENT = "-"
 """Stands for what was not measured or does not apply."""
 
 _KIB = 1024
+_LONGEST_NAME = 36
 
 
 def count(value: int | None) -> str:
@@ -42,3 +43,8 @@ def ratio(value: float | None) -> str:
 def shape(dimensions: Sequence[int]) -> str:
     """1x96x96x3."""
     return "x".join(map(str, dimensions))
+
+
+def short_name(name: str) -> str:
+    """A layer's name for a table. Converters write names of hundreds of letters: their ends tell layers apart."""
+    return name if len(name) <= _LONGEST_NAME else "..." + name[3 - _LONGEST_NAME :]

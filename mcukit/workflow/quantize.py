@@ -43,6 +43,7 @@ from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.tflite.micro import measure_arena
 from mcukit.tflite.writer import write_tflite
 from mcukit.workflow.build import Build, json_bytes, load_build, write_build
+from mcukit.workflow.measure import Measurement, measure
 
 Progress = Callable[[str, int, int], None]
 
@@ -113,11 +114,13 @@ def quantize(
     tflite_model = build_tflite(integer.graph)
     tflite = write_tflite(tflite_model)
     tflm_arena = _tflm_arena(tflite)
+    c_files = generate_c(integer, plan, preprocessing)
+    measurement = _measure(integer, c_files, board)
     content = report_content(
         integer, plan, board=board, budget=budget, calibrated=calibrated, errors=errors,
-        tflite_bytes=len(tflite), tflm_arena_bytes=tflm_arena,
+        tflite_bytes=len(tflite), tflm_arena_bytes=tflm_arena, measurement=measurement,
     )  # fmt: skip
-    texts = {f"model/{file}": text for file, text in generate_c(integer, plan, preprocessing).items()}
+    texts = {f"model/{file}": text for file, text in c_files.items()}
     texts |= {f"tflite/{file}": text for file, text in tflm_files(name, tflite_model, tflite, tflm_arena).items()}
     files = {file: text.encode() for file, text in texts.items()}
     files[f"tflite/{name}.tflite"] = tflite
@@ -220,6 +223,18 @@ def _check_budget(model: IntegerModel, arena_bytes: int, budget: Mapping[str, in
             f"its weights take {model.weight_bytes:,} bytes of flash and the budget is {flash:,}",
             hint="choose a board with more flash or a smaller network",
         )
+
+
+def _measure(model: IntegerModel, c_files: Mapping[str, str], board: Board | None) -> Measurement | None:
+    """Counts on the board's core; None without a board or without the tools, which `mcukit emulate` then names."""
+    if board is None:
+        return None
+    try:
+        return measure(model, c_files, board.emulation_target)
+    except McukitError as error:
+        if error.problems[0].code != "missing-tool":
+            raise
+        return None
 
 
 def _tflm_arena(tflite: bytes) -> int | None:

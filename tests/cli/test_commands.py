@@ -15,7 +15,6 @@ from click.testing import Result
 
 from mcukit.calibration.ranges import RANGE_METHODS
 from mcukit.cli import demo as demo_command
-from mcukit.cli.demo import demo
 from mcukit.cli.quantize import RANGES
 from mcukit.errors import McukitError
 from mcukit.workflow.verify import Difference, Verification
@@ -268,4 +267,3 @@ def test_demo_succeeds_if_all_that_ran_was_equal(
     monkeypatch.setattr("mcukit.cli.demo._fields", lambda result: {"equal": result.succeeded})
     outcome = run("demo", "--json")
     assert (outcome.exit_code, parsed(outcome)["equal"]) == (code, code == 0)
-    assert demo.name == "demo"
