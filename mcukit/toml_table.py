@@ -40,9 +40,7 @@ class TomlTable:
             self.problem(key, "is missing")
         return self._values.get(key)
 
-    def text(
-        self, key: str, default: str | None = None, *, pattern: str = r".{1,300}", hint: str = ""
-    ) -> str:
+    def text(self, key: str, default: str | None = None, *, pattern: str = r".{1,300}", hint: str = "") -> str:
         """A string that matches `pattern` as a whole."""
         if default is not None and not self.has(key):
             return default
@@ -95,9 +93,7 @@ class TomlTable:
         value = self.value(key)
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             place = self._place(key)
-            return tuple(
-                TomlTable(item, f"{place}[{index}]", self.problems) for index, item in enumerate(value)
-            )
+            return tuple(TomlTable(item, f"{place}[{index}]", self.problems) for index, item in enumerate(value))
         if value is not None:
             self.problem(key, f"{_shown(value)} is not a list of tables", f"write [[{key}]]")
         return ()

@@ -82,9 +82,7 @@ def test_facts(board_id: str) -> None:
 
 
 def test_the_h7_has_all_its_memories() -> None:
-    regions = {
-        region.name: (region.address, region.bytes >> 10) for region in load_board("nucleo_h743zi").memory
-    }
+    regions = {region.name: (region.address, region.bytes >> 10) for region in load_board("nucleo_h743zi").memory}
     assert regions == {
         "axi": (0x24000000, 512),
         "dtcm": (0x20000000, 128),
@@ -96,9 +94,7 @@ def test_the_h7_has_all_its_memories() -> None:
 
 def test_every_board_is_listed_by_its_file_name_and_can_be_emulated() -> None:
     boards = list_boards()
-    assert (
-        {board.id for board in boards} == {path.stem for path in boards_dir().glob("*.toml")} >= FACTS.keys()
-    )
+    assert {board.id for board in boards} == {path.stem for path in boards_dir().glob("*.toml")} >= FACTS.keys()
     assert all(board.emulation_target in TARGETS for board in boards)
     assert all(load_board(board.id) == board for board in boards)
 
@@ -171,9 +167,7 @@ def test_a_misspelt_board_gets_a_suggestion() -> None:
         ('tx = "PA9"', 'tx = "PA9; reset"', "serial.tx", "'PA9; reset' is not allowed"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(
-    board_file: Path, old: str, new: str, place: str, message: str
-) -> None:
+def test_what_is_wrong_is_said_with_its_place(board_file: Path, old: str, new: str, place: str, message: str) -> None:
     assert old in VALID
     board_file.write_text(VALID.replace(old, new))
     found = [(problem.where, problem.message) for problem in problems_of(board_file)]

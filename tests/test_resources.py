@@ -23,9 +23,7 @@ def test_an_installed_wheel_comes_before_a_checkout(tmp_path: Path, monkeypatch:
     assert resources.firmware_dir() == package / "_data" / "firmware"
 
 
-def test_an_installation_without_firmware_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installation_without_firmware_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "mcukit")
     with pytest.raises(McukitError) as caught:
         resources.firmware_dir()
@@ -39,9 +37,7 @@ def test_the_cache_lies_where_the_user_wants_it(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("value", ["", "relative/folder"])
-def test_a_relative_cache_folder_is_ignored(
-    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_cache_folder_is_ignored(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", value)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert resources.cache_dir() == tmp_path / ".cache" / "mcukit"

@@ -119,9 +119,7 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
     except (McukitError, OSError, zipfile.BadZipFile, zlib.error):
         raise
     except Exception as error:  # noqa: BLE001 - hostile headers make NumPy raise nearly anything
-        _refuse(
-            "unreadable-data", "has no valid npy header", where, "save it with np.save or np.savez", error
-        )
+        _refuse("unreadable-data", "has no valid npy header", where, "save it with np.save or np.savez", error)
     shape, is_fortran, dtype = header
     if any(length < 0 for length in shape):
         _refuse("unreadable-data", f"has the shape {shape}", where)

@@ -108,9 +108,7 @@ def _samples_name(arrays: dict[str, npt.NDArray[np.generic]], path: Path) -> str
     )
 
 
-def _check_shape(
-    array: npt.NDArray[np.generic], shape: tuple[int, ...], where: str
-) -> npt.NDArray[np.generic]:
+def _check_shape(array: npt.NDArray[np.generic], shape: tuple[int, ...], where: str) -> npt.NDArray[np.generic]:
     if array.ndim > 0 and array.shape[0] == 0:
         raise McukitError("empty-data", "there are no samples", where=where)
     if array.shape[1:] == shape and array.ndim > 0:

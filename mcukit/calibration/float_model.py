@@ -63,9 +63,7 @@ class FloatModelBuilder:
     def add(self, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         self._nodes.append(helper.make_node(op_type, list(inputs), list(outputs), **attributes))
 
-    def clamped(
-        self, op_type: str, inputs: Sequence[str], output: Tensor, clamp: Clamp, **attributes: Any
-    ) -> None:
+    def clamped(self, op_type: str, inputs: Sequence[str], output: Tensor, clamp: Clamp, **attributes: Any) -> None:
         """One operator, followed by Clip where `clamp` limits anything."""
         target = self.value(output)
         if clamp.is_unbounded:

@@ -56,7 +56,11 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
             number = math.nan
         if not math.isfinite(number):
             raise McukitError(
-                "wrong-option", f"'{word}' is not a number", where=option, hint="for example 1/255 or 0.485", exit_code=2
+                "wrong-option",
+                f"'{word}' is not a number",
+                where=option,
+                hint="for example 1/255 or 0.485",
+                exit_code=2,
             )
         numbers.append(number)
     if not numbers:

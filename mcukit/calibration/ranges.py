@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
-__all__ = ["RANGE_METHODS", "Range", "choose_range", "quantization_of"]
+__all__ = [
+    "DEFAULT_RANGES",
+    "MAP_RANGE_METHODS",
+    "OUTPUT_ERROR",
+    "RANGE_METHODS",
+    "Range",
+    "choose_range",
+    "quantization_of",
+]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,13 +95,21 @@ def _mean_squared_error(statistics: MapStatistics, bits: int = 8) -> Range:
     return best
 
 
-RANGE_METHODS: dict[str, Callable[[MapStatistics], Range]] = {
+MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics], Range]] = {
     "min-max": _min_max,
     "percentile": _percentile,
     "mse": _mean_squared_error,
 }
+"""Methods that look at one map alone."""
+
+OUTPUT_ERROR = "output-error"
+"""The method that looks at the network's output: mcukit.precision.range_search."""
+
+RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, *MAP_RANGE_METHODS)
+
+DEFAULT_RANGES = OUTPUT_ERROR
 
 
 def choose_range(statistics: MapStatistics, method: str) -> Range:
-    """The range of one map; method is a key of RANGE_METHODS."""
-    return RANGE_METHODS[method](statistics)
+    """The range of one map; method is a key of MAP_RANGE_METHODS."""
+    return MAP_RANGE_METHODS[method](statistics)

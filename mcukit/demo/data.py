@@ -35,7 +35,7 @@ _Integers = NDArray[np.int64]
 _Bytes = NDArray[np.uint8]
 
 # Of every ten bitmaps of a class, in the data set's order, which go where.
-_TENTHS: dict[Split, range] = {"train": range(0, 7), "calibration": range(7, 8), "evaluation": range(8, 10)}
+_TENTHS: dict[Split, range] = {"train": range(7), "calibration": range(7, 8), "evaluation": range(8, 10)}
 
 _BITMAP = 8  # height and width of a digit's bitmap
 _FULL_INK = 16  # its largest value
@@ -84,13 +84,9 @@ def digit_indices(split: Split) -> _Integers:
 def _check_arguments(split: str, count: int, seed: int) -> None:
     if split not in get_args(Split):
         splits = ", ".join(get_args(Split))
-        raise McukitError(
-            "bad-option", f"there is no split {split!r}", where="split", hint=f"use one of {splits}"
-        )
+        raise McukitError("bad-option", f"there is no split {split!r}", where="split", hint=f"use one of {splits}")
     if not 0 <= count <= MAX_COUNT:
-        raise McukitError(
-            "bad-option", f"{count} images can't be drawn", where="count", hint=f"use 0 to {MAX_COUNT}"
-        )
+        raise McukitError("bad-option", f"{count} images can't be drawn", where="count", hint=f"use 0 to {MAX_COUNT}")
     if seed < 0:
         raise McukitError("bad-option", f"the seed {seed} is negative", where="seed", hint="use 0 or more")
 

@@ -178,9 +178,7 @@ def evaluate(path: Path, count: int) -> float:
 
 def main() -> None:
     """Trains, writes and evaluates the demo network as the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mcukit.demo.train", description="Trains the demo network."
-    )
+    parser = argparse.ArgumentParser(prog="python -m mcukit.demo.train", description="Trains the demo network.")
     parser.add_argument("--output", type=Path, default=demo_model_path(), help="file to write (%(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="batches to train on (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="processor cores to use (%(default)s)")

@@ -42,9 +42,7 @@ def plugin_library() -> Path:
         with tempfile.TemporaryDirectory(dir=final.parent) as scratch:
             fresh = Path(scratch) / final.name
             command = [str(compiler), *_FLAGS, str(_SOURCE), "-o", str(fresh)]
-            done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=60, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, check=False)
             if done.returncode != 0:
                 raise McukitError("compile-failed", f"cc failed:\n{done.stderr[:2000]}", where=_SOURCE.name)
             publish(fresh, final)

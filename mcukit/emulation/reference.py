@@ -66,9 +66,7 @@ def _evaluate(model: IntegerModel, inputs: Int8Array, wanted: set[str]) -> Itera
         result = layer.operator.evaluate([maps[name] for name in layer.inputs])
         expected = _shape_of(model.graph.tensors[layer.output], len(inputs))
         if result.shape != expected or result.dtype != np.int8:
-            raise AssertionError(
-                f"'{layer.name}' computed {result.dtype} {result.shape}, its shape is {expected}"
-            )
+            raise AssertionError(f"'{layer.name}' computed {result.dtype} {result.shape}, its shape is {expected}")
         maps[layer.output] = result
         if layer.output in wanted:
             yield layer.output, result

@@ -142,9 +142,7 @@ def _merge(
         instruction_classes=classes if counts else None,
         layer_instructions=layers if counts and with_layers else None,
         unattributed_instructions=regions[0] if counts and with_layers else None,
-        stack_bytes=max(execution.stack_bytes for execution in executions)
-        if counts and maps is None
-        else None,
+        stack_bytes=max(execution.stack_bytes for execution in executions) if counts and maps is None else None,
         arena_bytes=executions[0].arena_bytes if footprint is None else footprint.arena_bytes,
         code_bytes=None if footprint is None else footprint.code_bytes,
         weight_bytes=None if footprint is None else footprint.weight_bytes,

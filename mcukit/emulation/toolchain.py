@@ -116,9 +116,7 @@ def publish(temporary: Path, final: Path) -> None:
     temporary.replace(final)
 
 
-def _object(
-    compiler: Path, flags: Sequence[str], preprocessor: Sequence[str], folder: Path, source: Path
-) -> Path:
+def _object(compiler: Path, flags: Sequence[str], preprocessor: Sequence[str], folder: Path, source: Path) -> Path:
     """The object of one source, cached by its preprocessed text, where defines have taken effect."""
     text = _run(compiler, (*flags, *preprocessor, "-E", "-P", str(source)), where=source.name)
     identity = (str(compiler), str(compiler.stat().st_mtime_ns), *flags)

@@ -82,9 +82,10 @@ class _Writer:
         headers = {"mcukit_nn.h", *(f"{kernel.function}.h" for _, kernel in self.computed)}
         maps = [self._map(self.model.input, "input_map"), *(layer["map"] for layer in layers)]
         model_name = comment_text(self.model.name)
+        macs = sum(layer["macs"] for layer in layers)
         return {
             "banner": f"Written by mcukit {mcukit.__version__}. Do not edit: quantize the model again instead.",
-            "title": f"{model_name}: {len(layers)} layers, {sum(layer['macs'] for layer in layers):,} multiply-accumulates.",
+            "title": f"{model_name}: {len(layers)} layers, {macs:,} multiply-accumulates.",
             "name": self.name,
             "macro": self.name.upper(),
             "headers": sorted(headers),
@@ -100,7 +101,8 @@ class _Writer:
             ],
             "input": self._interface(self.model.input, 0, 1),
             "outputs": [
-                self._interface(tensor, index, len(self.model.outputs)) for index, tensor in enumerate(self.model.outputs)
+                self._interface(tensor, index, len(self.model.outputs))
+                for index, tensor in enumerate(self.model.outputs)
             ],
         }
 
@@ -140,7 +142,9 @@ class _Writer:
         output = self.model.graph.tensors[layer.output]
         macs = layer.node.operator.macs(inputs, output)
         constant_maps = self._constant_maps(layer, kernel)
-        operands = [f"&{name}" for name in self._operands(layer, {m["position"]: m["identifier"] for m in constant_maps})]
+        operands = [
+            f"&{name}" for name in self._operands(layer, {m["position"]: m["identifier"] for m in constant_maps})
+        ]
         return {
             "identifier": identifier,
             "comment": comment_text(layer.name),

@@ -61,9 +61,7 @@ class Quantization:
     def same_as(self, other: Quantization) -> bool:
         """Whether integers mean the same real values under both."""
         return (
-            self.zero_point == other.zero_point
-            and self.bits == other.bits
-            and np.array_equal(self.scale, other.scale)
+            self.zero_point == other.zero_point and self.bits == other.bits and np.array_equal(self.scale, other.scale)
         )
 
     def dequantize(self, values: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:

@@ -45,7 +45,9 @@ def save_graph(graph: Graph, path: Path) -> None:
                 "name": tensor.name,
                 "shape": tensor.shape,
                 "data": None if tensor.data is None else store(tensor.data),
-                "quantization": None if tensor.quantization is None else _describe_quantization(tensor.quantization, store),
+                "quantization": None
+                if tensor.quantization is None
+                else _describe_quantization(tensor.quantization, store),
             }
             for tensor in graph.tensors.values()
         ],
@@ -70,8 +72,7 @@ def load_graph(path: Path) -> Graph:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             description = json.loads(bytes(arrays[_DESCRIPTION]).decode())
-            if description["format"] != _FORMAT:
-                raise ValueError(f"format {description['format']}")
+            _check_format(description["format"])
             tensors = {entry["name"]: _tensor(entry, arrays) for entry in description["tensors"]}
             nodes = tuple(
                 Node(entry["name"], _operator(entry["operator"]), tuple(entry["inputs"]), entry["output"])
@@ -87,6 +88,11 @@ def load_graph(path: Path) -> Graph:
             where=str(path),
             hint="quantize the model again",
         ) from error
+
+
+def _check_format(found: object) -> None:
+    if found != _FORMAT:
+        raise ValueError(f"its format is {found!r}, expected {_FORMAT}")
 
 
 def _tensor(entry: dict[str, Any], arrays: Any) -> Tensor:

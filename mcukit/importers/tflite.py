@@ -34,7 +34,7 @@ LARGEST_MAP_ELEMENTS = 1 << 26
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-class _Refusal(Exception):
+class _Refusal(Exception):  # noqa: N818 - not an error of this program but a finding
     """A problem with one operator; the import goes on with the next."""
 
     def __init__(self, problem: Problem) -> None:
@@ -74,7 +74,9 @@ class TfliteContext:
         """A feature map."""
         index = self._index(operator, position)
         if self._model.constant(index) is not None:
-            self.unsupported("it computes on a constant where a feature map is expected", "fold constants when exporting")
+            self.unsupported(
+                "it computes on a constant where a feature map is expected", "fold constants when exporting"
+            )
         name = self._names[index]
         if name not in self.tensors:
             self.invalid(f"its input '{name}' is computed by no operator before it")
@@ -87,7 +89,9 @@ class TfliteContext:
         if data is None:
             self.unsupported(f"its input {position} is not a constant", "export the model with constant weights")
         if np.issubdtype(data.dtype, np.floating) and not np.isfinite(data).all():
-            raise _Refusal(Problem("non-finite-weights", f"its constant '{self._names[index]}' holds NaN or infinity", self.where))
+            raise _Refusal(
+                Problem("non-finite-weights", f"its constant '{self._names[index]}' holds NaN or infinity", self.where)
+            )
         if self.is_quantized and data.dtype not in (np.int8, np.int32):
             self.unsupported(f"its constant has type {data.dtype}", "quantize the model fully to int8")
         if self.is_quantized and self._quantization(index) is None:
@@ -101,7 +105,9 @@ class TfliteContext:
         """A shape, axes or paddings."""
         data = self._model.constant(self._index(operator, position))
         if data is None or data.dtype.kind not in "iu":
-            self.unsupported(f"its input {position} is not a constant of integers", "export the model with static shapes")
+            self.unsupported(
+                f"its input {position} is not a constant of integers", "export the model with static shapes"
+            )
         return data.astype(np.int64)
 
     def bias_input(self, operator: schema.Operator, position: int, channels: int, filter_index: int) -> Tensor:
@@ -131,7 +137,12 @@ class TfliteContext:
         return _CLAMPS[activation]
 
     def window(
-        self, padding: Padding, source: Tensor, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+        self,
+        padding: Padding,
+        source: Tensor,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
     ) -> Window:
         """The geometry with TFLite's padding written out."""
         if len(source.shape) != 4:
@@ -194,7 +205,9 @@ class TfliteContext:
         if readers[0].builtin != BuiltinOperator.QUANTIZE or index in self._main.outputs:
             return None
         if kind == TensorType.UINT8 and not self._only_moves_zero_point(index, readers[0].outputs[0]):
-            self.unsupported("its uint8 input is rescaled at the entrance", "export the model with int8 or float inputs")
+            self.unsupported(
+                "its uint8 input is rescaled at the entrance", "export the model with int8 or float inputs"
+            )
         return readers[0]
 
     def _only_moves_zero_point(self, before: int, after: int) -> bool:
@@ -277,9 +290,7 @@ def import_tflite(data: bytes, name: str, where: str) -> Graph:
             problems.append(refusal.problem)
             context.placeholder(operator)
         except McukitError as error:
-            problems.extend(
-                Problem(p.code, p.message, p.where or context.where, p.hint) for p in error.problems
-            )
+            problems.extend(Problem(p.code, p.message, p.where or context.where, p.hint) for p in error.problems)
             context.placeholder(operator)
     if problems:
         raise McukitError.collect(problems)

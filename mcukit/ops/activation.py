@@ -40,6 +40,7 @@ class Clamp:
 
         The quotient is taken in float32 and rounded half away from zero, as there.
         """
+
         def limit(real: float) -> int:
             quotient = float(np.float32(real) / np.float32(quantization.tensor_scale))
             return quantization.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mcukit.graph.graph import Quantization, Shape, Tensor, map_shape
+from mcukit.graph.graph import Shape, Tensor, map_shape
 from mcukit.ops import filters
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
@@ -55,7 +55,7 @@ class Conv2d(Operator):
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         weights = np.asarray(inputs[1].data).transpose(0, 3, 1, 2)
-        filters.conv_to_onnx(builder, self.window, self.groups, self.clamp, inputs, weights, output)
+        filters.conv_to_onnx(builder, self.window, self.clamp, inputs, weights, output, groups=self.groups)
 
     def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
         arithmetic = filters.FilterArithmetic.derive(inputs, output, self.clamp, axis=0)
@@ -93,7 +93,9 @@ class Conv2dInt8(IntegerOperator):
         exact = filters.exact_float(weights)
         for group in range(self.groups):
             columns: npt.NDArray[np.floating] = patches[..., group * depth : (group + 1) * depth].astype(exact)
-            kernel: npt.NDArray[np.floating] = weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).astype(exact)
+            kernel: npt.NDArray[np.floating] = (
+                weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).astype(exact)
+            )
             product = columns.reshape(-1, kernel.shape[1]) @ kernel.T
             accumulators[..., group * outputs : (group + 1) * outputs] = product.reshape(*patches.shape[:3], outputs)
         return self.arithmetic.finish(accumulators)
@@ -123,7 +125,9 @@ def import_onnx(context: OnnxContext, node: OnnxNode) -> None:
     source = context.nhwc(node.inputs[0])
     weights = context.constant(node.inputs[1])
     if weights.ndim != 4:
-        context.unsupported(f"a convolution with {weights.ndim - 2} spatial dimensions", "only 2-D convolutions run on rows")
+        context.unsupported(
+            f"a convolution with {weights.ndim - 2} spatial dimensions", "only 2-D convolutions run on rows"
+        )
     groups = node.integer("group", 1)
     window = context.window(node, source, (weights.shape[2], weights.shape[3]))
     filters.check_onnx_filter(context, source, weights, groups)

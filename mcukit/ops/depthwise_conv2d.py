@@ -55,7 +55,7 @@ class DepthwiseConv2d(Operator):
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         weights = np.asarray(inputs[1].data).transpose(3, 0, 1, 2)
-        filters.conv_to_onnx(builder, self.window, inputs[0].shape[3], self.clamp, inputs, weights, output)
+        filters.conv_to_onnx(builder, self.window, self.clamp, inputs, weights, output, groups=inputs[0].shape[3])
 
     def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
         arithmetic = filters.FilterArithmetic.derive(inputs, output, self.clamp, axis=3)

@@ -146,7 +146,10 @@ class FilterArithmetic:
         return (
             Field("weights", ConstantArray("weights", "int8_t", self.weights, layout)),
             Field("bias", ConstantArray("bias", "int32_t", self.folded_bias.astype(np.int32), "[output channel]")),
-            Field("multiplier", ConstantArray("multiplier", "int32_t", self.multiplier.astype(np.int32), "[output channel]")),
+            Field(
+                "multiplier",
+                ConstantArray("multiplier", "int32_t", self.multiplier.astype(np.int32), "[output channel]"),
+            ),
             Field("shift", ConstantArray("shift", "int8_t", self.shift.astype(np.int8), "[output channel]")),
             Field("input_zero_point", self.input_zero_point),
             Field("output_zero_point", self.output_zero_point),
@@ -169,7 +172,7 @@ def window_fields(window: Window) -> tuple[Field, ...]:
     )
 
 
-def exact_float(weights: Int8Array) -> type[np.float32] | type[np.float64]:
+def exact_float(weights: Int8Array) -> type[np.float32 | np.float64]:
     """The narrowest float type in which every partial sum of raw int8 input times these weights is exact."""
     per_channel = np.abs(weights.astype(np.int64)).reshape(weights.shape[0], -1).sum(axis=1).max(initial=0)
     return np.float32 if 128 * int(per_channel) < 1 << 24 else np.float64
@@ -207,11 +210,12 @@ def patches(padded: Int8Array, window: Window, output_map: tuple[int, int, int])
 def conv_to_onnx(
     builder: FloatModelBuilder,
     window: Window,
-    groups: int,
     clamp: Clamp,
     inputs: Sequence[Tensor],
     weights: npt.NDArray[np.generic],
     output: Tensor,
+    *,
+    groups: int,
 ) -> None:
     """An ONNX Conv; weights (output channels, input channels / groups, rows, columns)."""
     operands = [builder.value(inputs[0]), builder.constant(weights), builder.constant(np.asarray(inputs[2].data))]
@@ -228,9 +232,7 @@ def conv_to_onnx(
     )
 
 
-def padded_input(
-    builder: TfliteBuilder, window: Window, source: Tensor, output: Tensor
-) -> tuple[int, Padding]:
+def padded_input(builder: TfliteBuilder, window: Window, source: Tensor, output: Tensor) -> tuple[int, Padding]:
     """Index of the tensor that a TFLite window reads, and its padding mode.
 
     TFLite knows two paddings only; any other becomes a PAD in front of a VALID window, with the same bytes.
@@ -247,9 +249,7 @@ def padded_input(
     return padded, Padding.VALID
 
 
-def check_onnx_filter(
-    context: OnnxContext, source: Tensor, weights: npt.NDArray[np.generic], groups: int
-) -> None:
+def check_onnx_filter(context: OnnxContext, source: Tensor, weights: npt.NDArray[np.generic], groups: int) -> None:
     """Refuses weights that don't fit the input's channels and the number of groups."""
     channels = source.shape[3]
     if groups < 1 or channels != weights.shape[1] * groups or weights.shape[0] % groups:

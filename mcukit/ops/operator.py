@@ -45,7 +45,7 @@ class Operator(ABC):
     """The name that reports and generated C use."""
 
     ties_quantization: ClassVar[bool] = False
-    """Whether inputs and output must share one scale and zero point, because bytes are moved or compared as they are."""
+    """Whether inputs and output must share one scale and zero point, because bytes are moved as they are."""
 
     @abstractmethod
     def output_shape(self, inputs: Sequence[Tensor]) -> Shape:

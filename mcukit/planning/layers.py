@@ -63,7 +63,7 @@ def _shared_input(layer: Layer) -> tuple[str, ...]:
 
 
 def _last_uses(model: IntegerModel, owner: dict[str, str]) -> dict[str, int]:
-    last = {root: -1 for root in owner.values()}
+    last = dict.fromkeys(owner.values(), -1)
     for step, layer in enumerate(model.layers):
         for name in (*layer.inputs, layer.output):
             last[owner[name]] = max(last[owner[name]], step)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-__all__ = ["REPORT_SCHEMA", "report_content"]
+__all__ = ["REPORT_SCHEMA", "TfliteFacts", "report_content"]
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcukit.boards import Board
@@ -18,6 +18,14 @@ from mcukit.workflow.measure import Measurement
 REPORT_SCHEMA = 1
 
 
+@dataclass(frozen=True)
+class TfliteFacts:
+    """bytes: of the file. tflm_arena_bytes: what TFLM's interpreter allocates, None if that was not measured."""
+
+    bytes: int
+    tflm_arena_bytes: int | None
+
+
 def report_content(
     model: IntegerModel,
     plan: Plan,
@@ -26,8 +34,7 @@ def report_content(
     budget: Mapping[str, int | None],
     calibrated: bool,
     errors: Mapping[str, ErrorMetrics],
-    tflite_bytes: int,
-    tflm_arena_bytes: int | None,
+    tflite: TfliteFacts,
     measurement: Measurement | None,
 ) -> dict[str, Any]:
     """Fields of the report, schema 1.
@@ -55,7 +62,7 @@ def report_content(
         "arena_bytes": plan.arena_bytes,
         "pushed_arena_bytes": None,
         "weight_bytes": model.weight_bytes,
-        "tflite": {"bytes": tflite_bytes, "tflm_arena_bytes": tflm_arena_bytes},
+        "tflite": asdict(tflite),
         "accuracy": None,
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
         "emulation": None if measurement is None else _emulation(measurement),
@@ -75,9 +82,7 @@ def _emulation(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _layer(
-    model: IntegerModel, layer: Layer, error: ErrorMetrics | None, instructions: int | None
-) -> dict[str, Any]:
+def _layer(model: IntegerModel, layer: Layer, error: ErrorMetrics | None, instructions: int | None) -> dict[str, Any]:
     tensors = model.graph.node_inputs(layer.node)
     output = model.graph.tensors[layer.output]
     macs = layer.node.operator.macs(tensors, output)

@@ -111,9 +111,7 @@ _DTYPES: dict[TensorType, str] = {
     TensorType.UINT16: "<u2",
 }
 
-_BITS: dict[TensorType, int] = {
-    tensor_type: 8 * np.dtype(name).itemsize for tensor_type, name in _DTYPES.items()
-} | {
+_BITS: dict[TensorType, int] = {tensor_type: 8 * np.dtype(name).itemsize for tensor_type, name in _DTYPES.items()} | {
     TensorType.INT4: 4,
     TensorType.UINT4: 4,
     TensorType.INT2: 2,

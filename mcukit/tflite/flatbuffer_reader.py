@@ -145,9 +145,7 @@ class FlatbufferReader:
                 return self._tables(position, table)
             case Union(table_by_id):
                 type_position = present.get(slot.number - 1)
-                table_or_none = (
-                    None if type_position is None else table_by_id.get(self._number("B", type_position))
-                )
+                table_or_none = None if type_position is None else table_by_id.get(self._number("B", type_position))
                 return None if table_or_none is None else self._table(self._follow(position), table_or_none)
 
     def _scalar(self, position: int, kind: Scalar) -> Any:

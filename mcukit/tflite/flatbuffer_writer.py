@@ -48,9 +48,7 @@ def _table(builder: flatbuffers.Builder, record: Any) -> int:
 
 def _scalar(builder: flatbuffers.Builder, value: Any, slot: Slot, kind: Scalar) -> None:
     if kind.minimum is not None and value < kind.minimum:
-        raise McukitError(
-            "invalid-model", f"{slot.name} is {value}; the least that makes sense is {kind.minimum}"
-        )
+        raise McukitError("invalid-model", f"{slot.name} is {value}; the least that makes sense is {kind.minimum}")
     if isinstance(value, float) and not math.isfinite(value):
         raise McukitError("invalid-model", f"{slot.name} is {value}, which isn't a finite number")
     flags = _FLAGS[kind.code]

@@ -16,9 +16,7 @@ _TIMEOUT_SECONDS = 600.0
 _WHERE = "the model to run"
 
 
-def run_litert_reference(
-    model: bytes, inputs: Array, *, timeout: float = _TIMEOUT_SECONDS
-) -> dict[int, Array]:
+def run_litert_reference(model: bytes, inputs: Array, *, timeout: float = _TIMEOUT_SECONDS) -> dict[int, Array]:
     """What the operators of a .tflite file compute for `inputs` (N, ...): (N, ...) each, by tensor index.
 
     The model has one input whose batch is 1; `inputs` has its type. Outputs are among the tensors:

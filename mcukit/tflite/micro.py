@@ -172,7 +172,5 @@ def _known(model: Model, tensors: Sequence[int]) -> list[int]:
     count = len(model.main.tensors)
     for index in tensors:
         if not 0 <= index < count:
-            raise McukitError(
-                "invalid-input", f"there is no tensor {index}, the model has {count}", where=_WHERE
-            )
+            raise McukitError("invalid-input", f"there is no tensor {index}, the model has {count}", where=_WHERE)
     return list(tensors)

@@ -73,6 +73,5 @@ def _operator(record: OperatorRecord, codes: tuple[OperatorCode, ...], where: st
         outputs=record.outputs,
         options=record.options,
         custom_options=record.custom_options,
-        has_unread_options=record.options_2_type != 0
-        or (record.options_type != 0 and record.options is None),
+        has_unread_options=record.options_2_type != 0 or (record.options_type != 0 and record.options is None),
     )

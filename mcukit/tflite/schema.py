@@ -74,9 +74,7 @@ class QuantizationParameters:
 
     def __post_init__(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            object.__setattr__(
-                self, "scale", tuple(np.array(self.scale, np.float64).astype(np.float32).tolist())
-            )
+            object.__setattr__(self, "scale", tuple(np.array(self.scale, np.float64).astype(np.float32).tolist()))
 
     @property
     def is_per_channel(self) -> bool:

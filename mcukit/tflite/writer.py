@@ -38,9 +38,7 @@ def write_tflite(model: Model) -> bytes:
     check_model(model, _WHERE)
     constant_bytes = sum(len(buffer.data) for buffer in model.buffers)
     if constant_bytes > MAX_CONSTANT_BYTES:
-        message = (
-            f"the constants take {constant_bytes} bytes; a .tflite file of mcukit holds {MAX_CONSTANT_BYTES}"
-        )
+        message = f"the constants take {constant_bytes} bytes; a .tflite file of mcukit holds {MAX_CONSTANT_BYTES}"
         raise McukitError("model-too-large", message, where=_WHERE)
     return write_root(model_record(model), FILE_IDENTIFIER)
 
@@ -72,9 +70,7 @@ def _graph_record(graph: SubGraph, index_by_code: Mapping[OperatorCode, int]) ->
         tensors=graph.tensors,
         inputs=graph.inputs,
         outputs=graph.outputs,
-        operators=tuple(
-            _operator_record(operator, index_by_code[operator.code]) for operator in graph.operators
-        ),
+        operators=tuple(_operator_record(operator, index_by_code[operator.code]) for operator in graph.operators),
         name=graph.name,
     )
 

@@ -71,7 +71,8 @@ class Build:
         shape = map_shape(self.model.input.shape)
         if values.shape[1:] != shape:
             raise McukitError(
-                "wrong-input", f"inputs of shape {values.shape[1:]} given, the network takes {shape} (height, width, channels)"
+                "wrong-input",
+                f"inputs of shape {values.shape[1:]} given, the network takes {shape} (height, width, channels)",
             )
         return self.preprocessing.apply(values)
 
@@ -92,7 +93,11 @@ def write_build(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str,
 
     A failure leaves an older build untouched. A folder that holds something else than a build is never replaced.
     """
-    if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir() if folder.is_dir() else [folder]):
+    if (
+        folder.exists()
+        and not (folder / "manifest.json").is_file()
+        and any(folder.iterdir() if folder.is_dir() else [folder])
+    ):
         raise McukitError(
             "unwritable-output",
             "it exists and is not a build folder",
@@ -130,7 +135,9 @@ def load_build(folder: Path) -> Build:
     """Reads a build folder. Raises McukitError "invalid-build" if it isn't one or is not as it was written."""
     manifest = _read_json(folder / "manifest.json", folder)
     if manifest.get("schema") != MANIFEST_SCHEMA:
-        raise _invalid(folder, f"its manifest has schema {manifest.get('schema')!r}, this mcukit reads {MANIFEST_SCHEMA}")
+        raise _invalid(
+            folder, f"its manifest has schema {manifest.get('schema')!r}, this mcukit reads {MANIFEST_SCHEMA}"
+        )
     files = manifest.get("files")
     if not isinstance(files, dict):
         raise _invalid(folder, "its manifest lists no files")
@@ -176,7 +183,10 @@ def _read_json(path: Path, folder: Path) -> dict[str, Any]:
 
 def _invalid(folder: Path, reason: str) -> McukitError:
     return McukitError(
-        "invalid-build", f"this is no usable build folder: {reason}", where=str(folder), hint="run `mcukit quantize` again"
+        "invalid-build",
+        f"this is no usable build folder: {reason}",
+        where=str(folder),
+        hint="run `mcukit quantize` again",
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 __all__ = ["Evaluation", "evaluate"]
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,7 @@ from mcukit.errors import McukitError
 from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.workflow.build import Build
 from mcukit.workflow.execute import execute
-
-Progress = Callable[[str, int, int], None]
+from mcukit.workflow.progress import Progress, no_progress
 
 CHUNK = 64
 """Images per step: bounds the memory of preprocessed inputs."""
@@ -50,7 +48,7 @@ def evaluate(
         raise McukitError(
             "missing-labels", "the data have no labels", hint="give an .npz with x and y, or --labels CSV with --images"
         )
-    report = progress or (lambda stage, done, total: None)
+    report = progress or no_progress
     labels = np.asarray(dataset.labels)
     scores, real = _scores(build, dataset, on, jobs, report)
     top1, top5 = _accuracy(scores, labels)
@@ -80,7 +78,9 @@ def _scores(
     report(on, 0, count)
     outputs = execute(build, on, quantized, jobs=jobs).outputs
     if outputs is None:
-        raise McukitError("unsuitable-target", f"'{on}' is not bound to compute this network's outputs", where="--on", exit_code=2)
+        raise McukitError(
+            "unsuitable-target", f"'{on}' is not bound to compute this network's outputs", where="--on", exit_code=2
+        )
     report(on, count, count)
     target = build.model.outputs[0].quantization
     if target is None:
@@ -92,7 +92,8 @@ def _accuracy(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) ->
     """top-1 and top-5 in percent; the first of equal scores counts, as argmax has it."""
     if labels.min() < 0 or labels.max() >= scores.shape[1]:
         raise McukitError(
-            "wrong-labels", f"labels go from {labels.min()} to {labels.max()}, the network has {scores.shape[1]} classes"
+            "wrong-labels",
+            f"labels go from {labels.min()} to {labels.max()}, the network has {scores.shape[1]} classes",
         )
     ranked = np.argsort(-scores, axis=1, kind="stable")
     top1 = 100.0 * float(np.mean(ranked[:, 0] == labels))

@@ -42,7 +42,11 @@ def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, job
     """Runs inputs (N, input bytes) int8 on an executor. jobs: processes for the host."""
     if on not in EXECUTORS:
         raise McukitError(
-            "unknown-target", f"there is no target '{on}'", where="--on", hint=f"choose one of {', '.join(EXECUTORS)}", exit_code=2
+            "unknown-target",
+            f"there is no target '{on}'",
+            where="--on",
+            hint=f"choose one of {', '.join(EXECUTORS)}",
+            exit_code=2,
         )
     if on == "reference":
         run = run_reference(build.model, inputs, keep_maps=maps)
@@ -79,7 +83,7 @@ def _run_tflite(build: Build, on: str, inputs: Int8Array, maps: bool) -> Executi
         if name in known:
             found[name] = values.astype(np.int8).reshape(len(inputs), *map_shape(build.model.graph.tensors[name].shape))
     if on == "litert":
-        # LiteRT rounds fully connected layers once, TensorFlow Lite Micro and mcukit twice: what comes after is no oracle.
+        # LiteRT rounds fully connected layers once, TFLM and mcukit twice: what comes after is no oracle.
         found = {name: values for name, values in found.items() if name not in _after_fully_connected(build)}
     output = found.get(build.model.outputs[0].name)
     return Execution(None if output is None else output.reshape(len(inputs), -1), found if maps else {})

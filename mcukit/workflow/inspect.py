@@ -75,8 +75,13 @@ def _summaries(graph: Graph) -> list[LayerSummary]:
         maps = tuple(tensor.shape for tensor in tensors if tensor.data is None)
         summaries.append(
             LayerSummary(
-                node.name, node.operator.op_name, maps, output.shape,
-                node.operator.macs(tensors, output), weight_bytes, output.elements,
-            )  # fmt: skip
+                node.name,
+                node.operator.op_name,
+                maps,
+                output.shape,
+                node.operator.macs(tensors, output),
+                weight_bytes,
+                output.elements,
+            )
         )
     return summaries

@@ -78,5 +78,7 @@ def _known(value: int | None) -> int:
 
 def _version(compiler: str) -> str:
     """What the compiler calls itself: counts belong to it."""
-    output = subprocess.run([str(find_tool(compiler)), "--version"], capture_output=True, text=True, check=False, timeout=30)
+    output = subprocess.run(
+        [str(find_tool(compiler)), "--version"], capture_output=True, text=True, check=False, timeout=30
+    )
     return output.stdout.partition("\n")[0].strip()

@@ -7,7 +7,7 @@ __all__ = ["Progress", "QuantizeOptions", "quantize"]
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,15 +37,14 @@ from mcukit.planning.layers import plan_layers
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 from mcukit.quantized.quantize import quantize_graph
-from mcukit.report.content import report_content
+from mcukit.report.content import TfliteFacts, report_content
 from mcukit.report.html import render_html
 from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.tflite.micro import measure_arena
 from mcukit.tflite.writer import write_tflite
 from mcukit.workflow.build import Build, json_bytes, load_build, write_build
 from mcukit.workflow.measure import Measurement, measure
-
-Progress = Callable[[str, int, int], None]
+from mcukit.workflow.progress import Progress, no_progress
 
 SYNTHETIC_IMAGES = 32
 ERROR_IMAGES = 8
@@ -91,7 +90,7 @@ def quantize(
     Raises McukitError for everything wrong with the model, the data or the budget; then nothing is written.
     """
     chosen = options or QuantizeOptions()
-    report = progress or (lambda stage, done, total: None)
+    report = progress or no_progress
     report("import", 0, 1)
     imported = load_model(model)
     graph = run_passes(imported)
@@ -118,7 +117,7 @@ def quantize(
     measurement = _measure(integer, c_files, board)
     content = report_content(
         integer, plan, board=board, budget=budget, calibrated=calibrated, errors=errors,
-        tflite_bytes=len(tflite), tflm_arena_bytes=tflm_arena, measurement=measurement,
+        tflite=TfliteFacts(len(tflite), tflm_arena), measurement=measurement,
     )  # fmt: skip
     texts = {f"model/{file}": text for file, text in c_files.items()}
     texts |= {f"tflite/{file}": text for file, text in tflm_files(name, tflite_model, tflite, tflm_arena).items()}

@@ -62,7 +62,9 @@ def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verificati
         if not np.array_equal(reference, candidate):
             difference = _first_difference(layer.name, reference, candidate)
             return Verification(on, False, len(fed), len(compared), difference)
-    if found.outputs is not None and not np.array_equal(expected.maps[build.model.outputs[0].name].ravel(), found.outputs.ravel()):
+    if found.outputs is not None and not np.array_equal(
+        expected.maps[build.model.outputs[0].name].ravel(), found.outputs.ravel()
+    ):
         output = build.model.outputs[0]
         reference = expected.maps[output.name]
         difference = _first_difference(output.name, reference, found.outputs.reshape(reference.shape))

@@ -76,9 +76,7 @@ def test_npy(tmp_path: Path) -> None:
     assert data.names == ("data.npy[0]", "data.npy[1]")
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.bool_, np.int8, np.int64, np.float16, np.float32, np.float64, ">f4", ">u2"]
-)
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int64, np.float16, np.float32, np.float64, ">f4", ">u2"])
 def test_other_types_become_float32(tmp_path: Path, dtype: npt.DTypeLike) -> None:
     values = (pixels(2) % 100).astype(dtype)
     data = load_inputs(npz(tmp_path / "data.npz", x=values), SHAPE)
@@ -154,9 +152,7 @@ def test_wrong_arrays(tmp_path: Path, arrays: dict[str, Array], code: str, place
         (pixels(2, (4, 4, 3)), SHAPE, "the array's shape must be (samples, 4, 6, 3)"),
     ],
 )
-def test_what_to_do_about_a_wrong_shape(
-    tmp_path: Path, array: Array, shape: tuple[int, ...], hint: str
-) -> None:
+def test_what_to_do_about_a_wrong_shape(tmp_path: Path, array: Array, shape: tuple[int, ...], hint: str) -> None:
     problem = refusal(npz(tmp_path / "data.npz", x=array), shape)
     assert (problem.code, problem.hint) == ("wrong-shape", hint)
 
@@ -371,9 +367,7 @@ def test_wrong_labels(folder: Path, tmp_path: Path, text: str, place: str, messa
 
 def test_labels_that_can_not_be_read(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\x00")
-    assert (
-        refusal(folder, labels=tmp_path / "absent.csv").message == "can't be read: No such file or directory"
-    )
+    assert refusal(folder, labels=tmp_path / "absent.csv").message == "can't be read: No such file or directory"
     assert refusal(folder, labels=tmp_path / "binary.csv").message == "is not a UTF-8 text file"
 
 

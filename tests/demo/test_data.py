@@ -111,9 +111,7 @@ def test_a_digit_stands_out_from_its_background() -> None:
         ("train", 1, -1, "seed", "the seed -1 is negative"),
     ],
 )
-def test_refuses_arguments_out_of_range(
-    split: Split, count: int, seed: int, where: str, message: str
-) -> None:
+def test_refuses_arguments_out_of_range(split: Split, count: int, seed: int, where: str, message: str) -> None:
     with pytest.raises(McukitError) as caught:
         digits_on_canvas(split, count, seed)
     (problem,) = caught.value.problems

@@ -145,9 +145,7 @@ def test_a_loop_is_counted_exactly(
     target: str, loop: str, counts: dict[str, int], stack_bytes: int, build: str, write_model: ModelWriter
 ) -> None:
     model = write_model(naked_function(loop))
-    run = run_on_target(
-        model, target, np.zeros((3, 4), np.int8), profile=build == "profile", trace=build == "trace"
-    )
+    run = run_on_target(model, target, np.zeros((3, 4), np.int8), profile=build == "profile", trace=build == "trace")
     assert run.instruction_classes == counts
     assert run.instructions_per_input == (sum(counts.values()),) * 3
     assert run.instructions == sum(counts.values())
@@ -191,9 +189,7 @@ RISCV_UNCOMPRESSED = replace(RISCV, prologue=".option norvc; " + RISCV_PROLOGUE)
     [("cortex-m4", ARM), ("cortex-m7", ARM), ("riscv32", RISCV), ("riscv32", RISCV_UNCOMPRESSED)],
     ids=["cortex-m4", "cortex-m7", "riscv32", "riscv32-uncompressed"],
 )
-def test_instructions_are_of_their_class_and_layer(
-    target: str, assembly: Assembly, write_model: ModelWriter
-) -> None:
+def test_instructions_are_of_their_class_and_layer(target: str, assembly: Assembly, write_model: ModelWriter) -> None:
     statements = [assembly.prologue]
     for layer, body in enumerate(assembly.instructions.values()):
         begin, end = (assembly.call.format(layer=layer, hook=f"mk_layer_{edge}") for edge in ("begin", "end"))
@@ -231,9 +227,7 @@ def test_layers_entered_many_times_add_up(target: str, write_model: ModelWriter)
     by_passes = []
     for passes in (1, 50):
         text = layers.replace("PASSES", str(passes))
-        model = write_model(
-            f"void tiny_invoke(void) {{ const mk_map map = {{0}}; (void)map; {text} }}", layers=2
-        )
+        model = write_model(f"void tiny_invoke(void) {{ const mk_map map = {{0}}; (void)map; {text} }}", layers=2)
         run = run_on_target(model, target, np.zeros((2, 4), np.int8), profile=True)
         assert run.layer_instructions is not None
         assert run.unattributed_instructions is not None

@@ -183,9 +183,7 @@ def test_a_missing_c_library_is_a_missing_tool(tmp_path: Path) -> None:
     source = tmp_path / "needs_library.c"
     source.write_text("int main(void) { return 0; }\n")
     with pytest.raises(McukitError) as caught:
-        toolchain.compile_c(
-            [source], tmp_path / "program", TARGETS["riscv32"], extra_flags=["--specs=absent.specs"]
-        )
+        toolchain.compile_c([source], tmp_path / "program", TARGETS["riscv32"], extra_flags=["--specs=absent.specs"])
     assert problem_of(caught).code == "missing-tool"
     assert "picolibc-riscv64-unknown-elf" in problem_of(caught).hint
 

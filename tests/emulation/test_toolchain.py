@@ -52,9 +52,7 @@ def test_a_change_of_header_define_or_flag_compiles_again(source: Path) -> None:
     assert len(set(objects)) == 4
 
 
-def test_the_objects_unused_for_longest_leave_a_full_cache(
-    source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_objects_unused_for_longest_leave_a_full_cache(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, recent = compile_one(source), compile_one(source, define="EXTRA=1")
     compile_one(source)
     monkeypatch.setattr(toolchain, "_OBJECT_CACHE_BYTES", 2 * old.stat().st_size)

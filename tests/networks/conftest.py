@@ -38,7 +38,11 @@ class Network:
     calibration_limit: int | None = None
 
 
-IMAGENET = {"calibration": "imagenet/calibration", "evaluation": "imagenet/evaluation", "labels": "imagenet/evaluation.csv"}
+IMAGENET = {
+    "calibration": "imagenet/calibration",
+    "evaluation": "imagenet/evaluation",
+    "labels": "imagenet/evaluation.csv",
+}
 RESNET8 = {"evaluation": "resnet8/evaluation.npz"}
 VWW = {"evaluation": "vww/evaluation.npz"}
 

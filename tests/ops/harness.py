@@ -133,7 +133,9 @@ def quantize_case(case: Case, graph: Graph) -> tuple[IntegerModel, np.ndarray]:
     found = output.quantization.dequantize(expected[output.name]).reshape(maps[output.name].shape)
     span = max(float(np.ptp(maps[output.name])), output.quantization.tensor_scale)
     worst = float(np.abs(found - maps[output.name]).max())
-    assert worst < 0.12 * span + 4 * output.quantization.tensor_scale, f"{case}: {worst} from float over a span of {span}"
+    assert worst < 0.12 * span + 4 * output.quantization.tensor_scale, (
+        f"{case}: {worst} from float over a span of {span}"
+    )
     return model, inputs
 
 

@@ -34,9 +34,7 @@ def test_every_executor_computes_the_same(case: Case) -> None:
     check([case])
 
 
-@pytest.mark.parametrize(
-    ("values", "mean"), [((1, 2), 2), ((-1, -2), -2), ((0, 1), 1), ((0, -1), -1), ((-1, 1), 0)]
-)
+@pytest.mark.parametrize(("values", "mean"), [((1, 2), 2), ((-1, -2), -2), ((0, 1), 1), ((0, -1), -1), ((-1, 1), 0)])
 def test_halves_are_rounded_away_from_zero(values: tuple[int, int], mean: int) -> None:
     pool = AveragePoolInt8(Window((1, 2)), (1, 1, 1), -128, 127)
     assert pool.evaluate([np.array(values, np.int8).reshape(1, 1, 2, 1)]).item() == mean

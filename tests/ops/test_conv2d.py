@@ -5,15 +5,24 @@ from __future__ import annotations
 
 import pytest
 
-from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1
+from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1, UNBOUNDED, Clamp
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.window import Window
 from tests.ops.harness import Case, check
 
 
-def conv(height, width, channels, filters, window, groups=1, seed=0, **options):
+def conv(
+    height: int,
+    width: int,
+    channels: int,
+    filters: int,
+    window: Window,
+    groups: int = 1,
+    seed: int = 0,
+    clamp: Clamp = UNBOUNDED,
+) -> Case:
     kernel = (filters, *window.kernel, channels // groups)
-    return Case(Conv2d(window, groups, **options), ((1, height, width, channels),), (kernel, (filters,)), seed)
+    return Case(Conv2d(window, groups, clamp), ((1, height, width, channels),), (kernel, (filters,)), seed)
 
 
 CHANNEL_TAILS = tuple(conv(3, 5, c, 10 - c, Window((1, 1)), seed=c) for c in range(1, 10))
@@ -46,5 +55,5 @@ CASES = CHANNEL_TAILS + KERNELS + GEOMETRY + GROUPS + CLAMPS
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_bytes_agree(case):
+def test_bytes_agree(case: Case) -> None:
     check([case])

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import pytest
 
-from mcukit.ops.activation import RELU, RELU6
+from mcukit.ops.activation import RELU, RELU6, UNBOUNDED, Clamp
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.window import Window
 from tests.ops.harness import Case, check
 
 
-def depthwise(height, width, channels, window, multiplier=1, seed=0, **options):
+def depthwise(
+    height: int, width: int, channels: int, window: Window, multiplier: int = 1, seed: int = 0, clamp: Clamp = UNBOUNDED
+) -> Case:
     filters = channels * multiplier
     constants = ((1, *window.kernel, filters), (filters,))
-    return Case(DepthwiseConv2d(window, **options), ((1, height, width, channels),), constants, seed)
+    return Case(DepthwiseConv2d(window, clamp), ((1, height, width, channels),), constants, seed)
 
 
 SAME3 = Window((3, 3), pads=(1, 1, 1, 1))
@@ -31,11 +33,11 @@ GEOMETRY = (
     depthwise(1, 1, 5, SAME3),
     depthwise(3, 3, 5, Window((3, 3))),
 )
-MULTIPLIERS = tuple(depthwise(5, 5, 3, SAME3, multiplier) for multiplier in (2, 3)) + (depthwise(6, 6, 1, SAME3, 8),)
+MULTIPLIERS = (depthwise(5, 5, 3, SAME3, 2), depthwise(5, 5, 3, SAME3, 3), depthwise(6, 6, 1, SAME3, 8))
 CLAMPS = (depthwise(5, 5, 4, SAME3, clamp=RELU), depthwise(5, 5, 4, SAME3, clamp=RELU6))
 CASES = CHANNEL_TAILS + KERNELS + GEOMETRY + MULTIPLIERS + CLAMPS
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_bytes_agree(case):
+def test_bytes_agree(case: Case) -> None:
     check([case])

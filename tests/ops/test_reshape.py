@@ -41,9 +41,7 @@ def between_kernels(case: Case) -> Graph:
         Node("reshaped", case.operator, ("pool",), "reshaped"),
         Node("doubled", Concat(), ("reshaped", "reshaped"), "doubled"),
     )
-    return Graph(
-        "probe", {t.name: t for t in (source, pool, reshaped, doubled)}, nodes, ("input",), ("doubled",)
-    )
+    return Graph("probe", {t.name: t for t in (source, pool, reshaped, doubled)}, nodes, ("input",), ("doubled",))
 
 
 def test_rows_are_those_that_hold_the_bytes() -> None:

@@ -46,9 +46,7 @@ class ModelBuilder:
         return len(self.tensors) - 1
 
     def constant(self, values: NDArray[np.generic], affine: Affine | None = None) -> int:
-        tensor = Tensor(
-            f"t{len(self.tensors)}", values.shape, TensorType.of(values), len(self.buffers), affine
-        )
+        tensor = Tensor(f"t{len(self.tensors)}", values.shape, TensorType.of(values), len(self.buffers), affine)
         self.tensors.append(tensor)
         self.buffers.append(Buffer(values.tobytes()))
         return len(self.tensors) - 1

@@ -179,9 +179,7 @@ def model_with(**changes: object) -> Callable[[Model], Model]:
     return lambda model: dataclasses.replace(model, **changes)  # type: ignore[arg-type]
 
 
-def operator(
-    *, inputs: tuple[int, ...] = (0, 1, -1), outputs: tuple[int, ...] = (2,)
-) -> Callable[[Model], Model]:
+def operator(*, inputs: tuple[int, ...] = (0, 1, -1), outputs: tuple[int, ...] = (2,)) -> Callable[[Model], Model]:
     code = OperatorCode(BuiltinOperator.CONV_2D)
     return graph(operators=(Operator(code, inputs, outputs),))
 
@@ -227,9 +225,7 @@ CONTRADICTIONS: list[tuple[str, Callable[[Model], Model]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("message", "change"), CONTRADICTIONS, ids=[message for message, _ in CONTRADICTIONS]
-)
+@pytest.mark.parametrize(("message", "change"), CONTRADICTIONS, ids=[message for message, _ in CONTRADICTIONS])
 def test_contradictions(message: str, change: Callable[[Model], Model], small_model: Model) -> None:
     """Refused in a file and, with the same words, in a model to be written."""
     model = change(small_model)

@@ -292,9 +292,7 @@ def _grouped_sums(images: NDArray[np.float64], filters: NDArray[Any]) -> NDArray
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
     groups = [windows[:, :, :, 2 * (channel // 3) : 2 * (channel // 3) + 2] for channel in range(6)]
-    per_filter = [
-        np.einsum("nyxchw,hwc->nyx", group, filters[channel]) for channel, group in enumerate(groups)
-    ]
+    per_filter = [np.einsum("nyxchw,hwc->nyx", group, filters[channel]) for channel, group in enumerate(groups)]
     return np.stack(per_filter, axis=-1)
 
 
@@ -393,9 +391,7 @@ def test_models_that_cannot_be_fed(small_model: Model) -> None:
     images = np.zeros((1, 4, 5, 1), np.int8)
     image, *others = small_model.main.tensors
     two = dataclasses.replace(small_model.main, inputs=(0, 1))
-    batch = dataclasses.replace(
-        small_model.main, tensors=(dataclasses.replace(image, shape=(2, 4, 5, 1)), *others)
-    )
+    batch = dataclasses.replace(small_model.main, tensors=(dataclasses.replace(image, shape=(2, 4, 5, 1)), *others))
     for graph, message in ((two, "has 2 inputs"), (batch, "the batch, has to be 1")):
         with pytest.raises(McukitError, match=message):
             run_tflm(write_tflite(dataclasses.replace(small_model, subgraphs=(graph,))), images)

@@ -117,9 +117,7 @@ def test_constant_of_a_type_without_numpy_counterpart(small_model: Model) -> Non
     image, weights, output = small_model.main.tensors
     packed = dataclasses.replace(weights, type=TensorType.INT4)
     graph = dataclasses.replace(small_model.main, tensors=(image, packed, output))
-    model = dataclasses.replace(
-        small_model, subgraphs=(graph,), buffers=(Buffer(), Buffer(bytes(9)), Buffer())
-    )
+    model = dataclasses.replace(small_model, subgraphs=(graph,), buffers=(Buffer(), Buffer(bytes(9)), Buffer()))
     assert read_tflite(write_tflite(model), "packed") == model
     with pytest.raises(McukitError, match="INT4") as caught:
         model.constant(1)
@@ -163,9 +161,7 @@ def test_numbers_without_meaning_are_not_written(small_model: Model) -> None:
         ("stride_w", b"\xff\xff\xff\xff", "the value is -1"),
     ],
 )
-def test_numbers_without_meaning_are_not_read(
-    field: str, value: bytes, message: str, small_model: Model
-) -> None:
+def test_numbers_without_meaning_are_not_read(field: str, value: bytes, message: str, small_model: Model) -> None:
     marker = 1234567.0 if field == "beta" else 1234567
     options, builtin, code = {
         "beta": (SoftmaxOptions(float(marker)), BuiltinOperator.SOFTMAX, "<f"),
