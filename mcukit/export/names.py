@@ -11,9 +11,12 @@ LONGEST_IDENTIFIER = 40
 LONGEST_COMMENT = 96
 
 _KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long "
-    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    "main".split()  # noqa: SIM905 - reads better than a list of quoted words
+    re.findall(
+        r"\w+",
+        """auto break case char const continue default do double else enum extern float for goto if inline int long
+        register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+        main""",
+    )
 )
 
 

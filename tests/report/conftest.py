@@ -16,7 +16,7 @@ def layer(name: str, op: str, inputs: list[str], output: str, **more: object) ->
     return {
         "name": name, "op": op, "inputs": inputs, "output": output, "output_shape": [1, 4, 4, 8], "macs": 1000,
         "bitops": 64000, "input_bits": 8, "output_bits": 8, "weight_bits": 8, "weight_bytes": 216, "map_bytes": 128,
-        "error": ERROR, **more,
+        "error": ERROR, "instructions": None, **more,
     }  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def content() -> dict[str, Any]:
         "schema": 1, "name": "net", "model": "net", "board": None, "plan": {"schedule": "layers"},
         "calibrated": True, "input_shape": [1, 8, 8, 1], "output_shapes": [[1, 10]], "macs": 2000,
         "macs_redundant": 0, "bitops": 128000, "arena_bytes": 400, "pushed_arena_bytes": None, "weight_bytes": 432,
-        "tflite": {"bytes": 3000, "tflm_arena_bytes": None}, "accuracy": None,
+        "tflite": {"bytes": 3000, "tflm_arena_bytes": None}, "accuracy": None, "emulation": None,
         "budget": {"sram": None, "flash": None, "fits_sram": True, "fits_flash": True},
         "layers": [
             layer("first", "conv2d", ["image"], "a"),

@@ -22,6 +22,15 @@ def test_a_build_shows_its_budget(content: dict[str, Any]) -> None:
     assert "nucleo_f446re" in text
 
 
+def test_a_measured_build_shows_instructions(content: dict[str, Any]) -> None:
+    assert "instructions" not in plain_text(build_view(content))
+    content["emulation"] = {"target": "cortex-m4", "instructions": 1234567, "code_bytes": 2048, "stack_bytes": 96}
+    content["layers"][0]["instructions"] = 1234000
+    text = plain_text(build_view(content))
+    assert "1,234,000" in text
+    assert "instructions on cortex-m4  1,234,567\n" in text
+
+
 def test_an_evaluation_without_a_float_network() -> None:
     text = plain_text(evaluation_view(Evaluation(10, "host", 90.0, None, None, None, None, None)))
     assert "top-1     90.00 %      -\n" in text

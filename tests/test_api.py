@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`import mcukit` does all that the command line does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import mcukit
+
+
+def test_every_public_name_is_there() -> None:
+    for name in mcukit.__all__:
+        assert getattr(mcukit, name) is not None
+
+
+def test_unknown_names_are_refused_as_usual() -> None:
+    assert not hasattr(mcukit, "quantise")
+
+
+def test_importing_loads_no_framework() -> None:
+    program = "import sys, mcukit; print(sorted({'numpy', 'onnx', 'onnxruntime'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
