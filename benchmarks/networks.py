@@ -109,10 +109,14 @@ def _progress(name: str) -> Progress:
 
 def _timing_table(seconds: dict[str, Seconds]) -> str:
     rows = [
-        (name, f"{taken.quantize:.1f}", f"{taken.emulate:.1f}", ABSENT if taken.evaluate is None else f"{taken.evaluate:.1f}")
+        (name, *map(_seconds, (taken.quantize, taken.emulate, taken.evaluate)))
         for name, taken in seconds.items()
     ]
     return "## Seconds on this computer\n\n" + table(("network", "quantize", "emulate", "evaluate"), rows)
+
+
+def _seconds(taken: float | None) -> str:
+    return ABSENT if taken is None else f"{taken:.1f}"
 
 
 def _write(folder: Path, page: str, results: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from mcukit.calibration.data import Dataset, load_inputs
 from mcukit.emulation.counting import INSTRUCTION_CLASSES
 from mcukit.emulation.targets import target_named
 from mcukit.emulation.toolchain import find_tool
+from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import Emulation, LayerCount, emulate
 from mcukit.workflow.evaluate import Evaluation, evaluate
@@ -46,7 +47,8 @@ def measure_network(
 ) -> tuple[dict[str, Any], Seconds]:
     """The fields of networks.json for one network, and the time it took.
 
-    Raises McukitError, and RuntimeError if outputs differ from TensorFlow Lite Micro's or the peers ran another network.
+    Raises what quantize, emulate and evaluate raise, and McukitError "outputs-differ" if the target's bytes are not
+    those of TensorFlow Lite Micro, "other-network" if the peers' figures are about a network of another size.
     """
     files = network.files(models, scratch)
     options = QuantizeOptions(
@@ -101,21 +103,22 @@ def _from(dataset: Dataset, first: int) -> Dataset:
 
 
 def _run_one(build: Build, dataset: Dataset, target: str) -> Emulation:
-    inputs = build.quantize_inputs(dataset.values[:1])
+    # Twice, as the peers ran it: what is counted is the second inference.
+    inputs = build.quantize_inputs(dataset.values[:1]).repeat(2, axis=0)
     run = emulate(build, target, inputs)
     expected = execute(build, "tflm", inputs).outputs
     # Counts of code that computes something else are worth nothing.
     if expected is None or not np.array_equal(expected, run.outputs):
-        raise RuntimeError(f"{build.name}: the output on {target} differs from TensorFlow Lite Micro's")
+        raise McukitError("outputs-differ", f"the output on {target} is not TensorFlow Lite Micro's", where=build.name)
     return run
 
 
 def _costs(run: Emulation) -> dict[str, Any]:
     """Instructions and bytes. SRAM is arena, other static RAM and deepest stack; flash is code and weights."""
     if run.instructions is None or run.instruction_classes is None or run.stack_bytes is None:
-        raise RuntimeError(f"{run.target} measures no instructions")
+        raise ValueError(f"{run.target} measures no instructions")
     if run.code_bytes is None or run.weight_bytes is None or run.static_ram_bytes is None:
-        raise RuntimeError(f"{run.target} measures no sizes")
+        raise ValueError(f"{run.target} measures no sizes")
     return {
         "instructions": run.instructions,
         "instruction_classes": dict(run.instruction_classes),
@@ -156,7 +159,10 @@ def _compare(network: Network, macs: int, costs: dict[str, Any], peers: Peers) -
     if not network.peers:
         return []
     if abs(peers.macs[network.peers] - macs) > _MACS_TOLERANCE * macs:
-        raise RuntimeError(f"{network.name}: {macs:,} MAC, but peers.toml is about one of {peers.macs[network.peers]:,}")
+        theirs = f"{peers.macs[network.peers]:,}"
+        raise McukitError(
+            "other-network", f"it has {macs:,} MAC, peers.toml is about one of {theirs}", where=network.name
+        )
     return [_ratios(engine, costs) for engine in peers.engines[network.peers]]
 
 

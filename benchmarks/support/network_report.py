@@ -20,6 +20,10 @@ _Fields = Mapping[str, Any]
 def render(results: _Fields) -> str:
     """The whole page."""
     networks = results["networks"]
+    legend = (
+        "Shares of one inference in percent. multiply includes multiply-accumulate; a branch that loads the program "
+        "counter is a branch; an instruction that moves several registers counts once."
+    )
     sections = [
         "# Networks on an emulated microcontroller",
         _introduction(results),
@@ -33,8 +37,7 @@ def render(results: _Fields) -> str:
         "Sums over all layers of a kind; the rest of an inference are the calls of the kernels.",
         _operators(networks),
         "## What instructions they are",
-        "Shares of one inference in percent. multiply includes multiply-accumulate; a branch that loads the program "
-        "counter is a branch; an instruction that moves several registers counts once.",
+        legend,
         _classes(networks),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -42,11 +45,11 @@ def render(results: _Fields) -> str:
 
 def _introduction(results: _Fields) -> str:
     return (
-        f"One inference of one real input on {results['target']}, after a byte-by-byte comparison of its output with "
-        "TensorFlow Lite Micro's reference kernels. Instructions are counted exactly; they are not cycles. SRAM is the "
-        "arena, all other static RAM and the deepest stack; flash is code, constants and weights. Neither includes "
-        "startup code or an application. Accuracy is top-1 on the evaluation data, of the generated C on the host; "
-        "its float network's was measured on the same samples.\n\n"
+        f"The second inference of one real input on {results['target']}. Its output was compared byte by byte with "
+        "that of TensorFlow Lite Micro's reference kernels. Instructions are counted exactly; they are not cycles. SRAM is "
+        "the arena, all other static RAM and the deepest stack; flash is code, constants and weights. Neither includes "
+        "startup code or an application. Accuracy is top-1 on the evaluation data: int8 is the generated C on the "
+        "host, float is ONNX Runtime on the same samples.\n\n"
         f"- mcukit {results['mcukit']}\n- {results['compiler']}\n- {results['emulator']}"
     )
 
@@ -112,14 +115,14 @@ def _bars(networks: Sequence[_Fields]) -> str:
 
 def _operators(networks: Sequence[_Fields]) -> str:
     heads = ("network", "operator", "layers", "MMAC", "instructions", "share %", "per MAC")
-    rows = []
-    for network in networks:
-        for entry in network["operators"]:
-            rows.append((
-                network["name"], entry["op"], str(entry["layers"]), f"{entry['macs'] / 1e6:.3f}",
-                f"{entry['instructions']:,}", f"{100 * entry['instructions'] / network['instructions']:.1f}",
-                per_mac(entry["instructions"], entry["macs"]),
-            ))  # fmt: skip
+    rows = [
+        (
+            network["name"], entry["op"], str(entry["layers"]), f"{entry['macs'] / 1e6:.3f}",
+            f"{entry['instructions']:,}", f"{100 * entry['instructions'] / network['instructions']:.1f}",
+            per_mac(entry["instructions"], entry["macs"]),
+        )
+        for network in networks for entry in network["operators"]
+    ]  # fmt: skip
     return table(heads, rows, texts=2)
 
 

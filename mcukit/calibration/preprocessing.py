@@ -39,6 +39,18 @@ class Preprocessing:
         std = np.array(self.std, np.float32)
         return (values.astype(np.float32) * np.float32(self.scale) - mean) / std
 
+    def formula(self) -> str:
+        """As people write it: "(x * 0.00392157 - 0.5) / 0.25", with one pair of numbers per channel where they differ."""
+        terms = [
+            f"(x * {self.scale:.9g} - {mean:.9g}) / {std:.9g}"
+            for mean, std in zip(
+                self.mean * (len(self.std) if len(self.mean) == 1 else 1),
+                self.std * (len(self.mean) if len(self.std) == 1 else 1),
+                strict=False,
+            )
+        ]
+        return ", ".join(dict.fromkeys(terms)) if len(set(terms)) == 1 else "; ".join(terms)
+
     def to_json(self) -> dict[str, object]:
         return {"scale": self.scale, "mean": list(self.mean), "std": list(self.std)}
 

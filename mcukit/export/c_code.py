@@ -38,7 +38,7 @@ class _Array:
 def generate_c(model: IntegerModel, plan: Plan, preprocessing: Preprocessing | None = None) -> dict[str, str]:
     """File contents by file name. Identifiers are made from the model's names; comments hold these as they were."""
     writer = _Writer(model, plan)
-    context = writer.context() | {"preprocessing": preprocessing}
+    context = writer.context() | {"formula": None if preprocessing is None else preprocessing.formula()}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mcukit.export"),
         trim_blocks=True,
@@ -90,12 +90,15 @@ class _Writer:
             "macro": self.name.upper(),
             "headers": sorted(headers),
             "arena_bytes": self.plan.arena_bytes,
+            "last_place": max(
+                (*self.plan.maps.values(), *self.plan.scratch.values()), key=lambda place: place.offset + place.bytes
+            ),
             "weight_bytes": self.model.weight_bytes,
             "layers": layers,
             "arrays": self.arrays,
             "input_map": maps[0],
             "views": [
-                self._map(self.model.graph.tensors[name], identifier)
+                self._map(self.model.graph.tensors[name], identifier) | {"comment": comment_text(name)}
                 for name, identifier in self.view_identifiers.items()
                 if any(name in layer.inputs for layer, _ in self.computed)
             ],
@@ -162,12 +165,12 @@ class _Writer:
             "call": self._call(layer, kernel, operands),
         }
 
-    def _fields(self, layer: Layer, kernel: Kernel) -> Iterator[dict[str, str]]:
+    def _fields(self, layer: Layer, kernel: Kernel) -> Iterator[dict[str, Any]]:
         """Members of the parameter struct; those of a struct inside it ("window.stride_x") become one initializer."""
         for prefix, members in itertools.groupby(kernel.fields, key=lambda field: field.name.rpartition(".")[0]):
             texts = [(field.name.rpartition(".")[2], self._field_text(field, layer)) for field in members]
             if prefix:
-                yield {"name": prefix, "value": "{" + ", ".join(f".{name} = {text}" for name, text in texts) + "}"}
+                yield {"name": prefix, "members": [f".{name} = {text}" for name, text in texts]}
             else:
                 yield from ({"name": name, "value": text} for name, text in texts)
 

@@ -25,6 +25,9 @@ def c_identifier(name: str, fallback: str) -> str:
     text = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     if not text or len(text) > LONGEST_IDENTIFIER:
         return fallback
+    if text.endswith(("_map", "_params")):
+        # Generated names end like this: a layer's map must not be mistaken for another layer.
+        text += "_layer"
     return f"n_{text}" if text[0].isdigit() or text in _KEYWORDS or text.startswith("mk_") else text
 
 
