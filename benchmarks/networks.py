@@ -66,9 +66,7 @@ def _chosen(networks: Sequence[Network], names: Sequence[str]) -> list[Network]:
     return [network for network in networks if not names or network.name in names]
 
 
-def _measure(
-    networks: Sequence[Network], peers: Peers, accuracy: bool
-) -> tuple[dict[str, Any], dict[str, Seconds]]:
+def _measure(networks: Sequence[Network], peers: Peers, accuracy: bool) -> tuple[dict[str, Any], dict[str, Seconds]]:
     """The content of networks.json, and the time that each network took."""
     measured, skipped, seconds = [], [], {}
     for network in networks:
@@ -108,10 +106,7 @@ def _progress(name: str) -> Progress:
 
 
 def _timing_table(seconds: dict[str, Seconds]) -> str:
-    rows = [
-        (name, *map(_seconds, (taken.quantize, taken.emulate, taken.evaluate)))
-        for name, taken in seconds.items()
-    ]
+    rows = [(name, *map(_seconds, (taken.quantize, taken.emulate, taken.evaluate))) for name, taken in seconds.items()]
     return "## Seconds on this computer\n\n" + table(("network", "quantize", "emulate", "evaluate"), rows)
 
 

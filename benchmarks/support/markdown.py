@@ -14,9 +14,7 @@ ABSENT = "-"
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1) -> str:
     """A table whose first `texts` columns are text and all others numbers, aligned to the right."""
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-    rules = [
-        "-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)
-    ]
+    rules = ["-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
     lines = [_line(row, widths, texts) for row in (heads, rules, *rows)]
     return "\n".join(lines)
 

@@ -59,9 +59,7 @@ def measure_network(
     started = time.perf_counter()
     build = quantize(files.model, scratch / "build", options, progress)
     quantized = time.perf_counter()
-    dataset = load_inputs(
-        files.evaluation, build.model.input.shape[1:], network.preprocessing, labels=files.labels
-    )
+    dataset = load_inputs(files.evaluation, build.model.input.shape[1:], network.preprocessing, labels=files.labels)
     scored = _from(dataset, network.evaluation_first)
     progress(target, 0, 1)
     loaded = time.perf_counter()
@@ -69,9 +67,7 @@ def measure_network(
     emulated = time.perf_counter()
     progress(target, 1, 1)
     evaluation = evaluate(build, scored, progress=progress) if accuracy else None
-    seconds = Seconds(
-        quantized - started, emulated - loaded, time.perf_counter() - emulated if accuracy else None
-    )
+    seconds = Seconds(quantized - started, emulated - loaded, time.perf_counter() - emulated if accuracy else None)
     macs = int(build.report["macs"])
     fields = {
         "name": network.name,

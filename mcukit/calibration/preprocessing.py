@@ -7,7 +7,6 @@ __all__ = ["IDENTITY", "Preprocessing", "parse_numbers"]
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -62,9 +61,10 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
     """Numbers separated by commas or blanks; fractions such as 1/255 are accepted."""
     numbers = []
     for word in text.replace(",", " ").split():
+        numerator, _, denominator = word.partition("/")
         try:
-            number = float(Fraction(word)) if "/" in word else float(word)
-        except (ValueError, ZeroDivisionError, OverflowError):
+            number = float(numerator) / float(denominator) if denominator else float(word)
+        except (ValueError, ZeroDivisionError):
             number = math.nan
         if not math.isfinite(number):
             raise McukitError(

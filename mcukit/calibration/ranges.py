@@ -103,7 +103,7 @@ MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics], Range]] = {
 """Methods that look at one map alone."""
 
 OUTPUT_ERROR = "output-error"
-"""The method that looks at the network's output: mcukit.precision.range_search."""
+"""Whichever of the others does least harm at the network's output: mcukit.precision.calibrated."""
 
 RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, *MAP_RANGE_METHODS)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ChannelExtremes", "MapStatistics", "collect_channel_extremes", "collect_statistics"]
+__all__ = ["MapStatistics", "collect_statistics"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,16 +40,8 @@ class MapStatistics:
 
     def centres(self) -> npt.NDArray[np.float64]:
         """The middle of each bin."""
-        centres: npt.NDArray[np.float64] = self.minimum + (np.arange(self.counts.size) + 0.5) * self.bin_width
-        return centres
-
-
-@dataclass(frozen=True, eq=False)
-class ChannelExtremes:
-    """Smallest and largest value of each channel of one map over the calibration set; (channels,) both."""
-
-    minimum: FloatArray
-    maximum: FloatArray
+        middles: npt.NDArray[np.float64] = np.arange(self.counts.size, dtype=np.float64) + 0.5
+        return self.minimum + middles * self.bin_width
 
 
 def collect_statistics(
@@ -60,7 +52,8 @@ def collect_statistics(
     inputs: (N, height, width, channels), as the network takes them. Two passes: extremes, then histograms.
     progress: called with (images done, images in all), both passes counted.
     """
-    batch = _batch_size(model)
+    elements = sum(tensor.elements for tensor in model.graph.maps())
+    batch = max(1, min(16, CHUNK_ELEMENTS // max(elements, 1)))
     total, done = 2 * len(inputs), 0
     lows: dict[str, float] = {}
     highs: dict[str, float] = {}
@@ -85,25 +78,6 @@ def collect_statistics(
             progress(done, total)
     means = {name: _channels_last(total / len(inputs)) for name, total in sums.items()}
     return {name: MapStatistics(lows[name], highs[name], counts[name], means[name]) for name in lows}
-
-
-def collect_channel_extremes(model: FloatModel, inputs: FloatArray) -> dict[str, ChannelExtremes]:
-    """Extremes of every channel of every map, by name; inputs as in collect_statistics."""
-    lows: dict[str, FloatArray] = {}
-    highs: dict[str, FloatArray] = {}
-    batch = _batch_size(model)
-    for start in range(0, len(inputs), batch):
-        for name, values in model.run(inputs[start : start + batch]).items():
-            pixels = (0, *range(2, values.ndim))
-            low, high = values.min(axis=pixels), values.max(axis=pixels)
-            lows[name] = np.minimum(lows.get(name, low), low)
-            highs[name] = np.maximum(highs.get(name, high), high)
-    return {name: ChannelExtremes(lows[name], highs[name]) for name in lows}
-
-
-def _batch_size(model: FloatModel) -> int:
-    elements = sum(tensor.elements for tensor in model.graph.maps())
-    return max(1, min(16, CHUNK_ELEMENTS // max(elements, 1)))
 
 
 def _channels_last(mean: npt.NDArray[np.float64]) -> FloatArray:

@@ -38,10 +38,10 @@ def run_reference(
 ) -> ReferenceRun:
     """Runs N inputs of the model's input shape (N, ...), int8."""
     shape = map_shape(model.input.shape)
-    if inputs.dtype != np.int8 or inputs.size != len(inputs) * model.input.elements:
+    if inputs.dtype != np.int8 or not inputs.size or inputs.size != len(inputs) * model.input.elements:
         raise McukitError(
             "wrong-input",
-            f"inputs of type {inputs.dtype} and shape {inputs.shape} given, int8 of shape (N, {shape}) wanted",
+            f"inputs of type {inputs.dtype} and shape {inputs.shape} given, int8 of shape (N, {shape}) wanted, N at least 1",
         )
     inputs = inputs.reshape(-1, *shape)
     kept: dict[str, list[Int8Array]] = {}

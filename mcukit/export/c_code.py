@@ -65,13 +65,14 @@ class _Writer:
         self.plan = plan
         self.name = file_stem(model.name)
         self.computed = [(layer, kernel) for layer in model.layers if (kernel := layer.operator.kernel()) is not None]
-        table = IdentifierTable(("arena", "inputs", "input_map", "first_row", "last_row", self.name))
+        # A layer called "input" would have the map of the network's input.
+        self.table = IdentifierTable(("input",))
         self.identifiers = {
-            layer.name: table.claim(layer.name, f"{layer.node.operator.op_name}_{index}")
+            layer.name: self.table.claim(layer.name, f"{layer.node.operator.op_name}_{index}")
             for index, (layer, _) in enumerate(self.computed)
         }
         self.view_identifiers = {
-            layer.output: table.claim(f"{layer.name}_view", f"view_{index}")
+            layer.output: f"{self.table.claim(f'{layer.name}_view', f'view_{index}')}_map"
             for index, layer in enumerate(model.layers)
             if layer.operator.kernel() is None
         }
@@ -97,6 +98,7 @@ class _Writer:
             "layers": layers,
             "arrays": self.arrays,
             "input_map": maps[0],
+            "input_is_read": any(self.model.input.name in layer.inputs for layer, _ in self.computed),
             "views": [
                 self._map(self.model.graph.tensors[name], identifier) | {"comment": comment_text(name)}
                 for name, identifier in self.view_identifiers.items()
@@ -208,10 +210,11 @@ class _Writer:
         maps = []
         for position, array, (height, width, channels) in kernel.constant_maps:
             name = self._constant(array, layer)
+            identifier = self.table.claim(f"{self.identifiers[layer.name]}_{array.suffix}", f"constant_{position}")
             maps.append(
                 {
                     "position": position,
-                    "identifier": f"{self.identifiers[layer.name]}_{array.suffix}_map",
+                    "identifier": f"{identifier}_map",
                     "data": f"(int8_t *){name}",
                     "height": height,
                     "width": width,

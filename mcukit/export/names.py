@@ -10,6 +10,12 @@ import re
 LONGEST_IDENTIFIER = 40
 LONGEST_COMMENT = 96
 
+_HEADERS = frozenset(
+    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef
+    stdint stdio stdlib string tgmath time wchar wctype port semihosting""".split()
+)
+"""Headers of C and of the emulator's applications: a network's own must not be found in their place."""
+
 _KEYWORDS = frozenset(
     re.findall(
         r"\w+",
@@ -18,6 +24,9 @@ _KEYWORDS = frozenset(
         main""",
     )
 )
+
+_PREFIXES = ("mk_", "mcukit_", "run_")
+"""What the runtime's names begin with, and the functions of generated layers."""
 
 
 def c_identifier(name: str, fallback: str) -> str:
@@ -28,18 +37,21 @@ def c_identifier(name: str, fallback: str) -> str:
     if text.endswith(("_map", "_params")):
         # Generated names end like this: a layer's map must not be mistaken for another layer.
         text += "_layer"
-    return f"n_{text}" if text[0].isdigit() or text in _KEYWORDS or text.startswith("mk_") else text
+    return f"n_{text}" if text[0].isdigit() or text in _KEYWORDS or text.startswith(_PREFIXES) else text
 
 
 def file_stem(name: str) -> str:
     """A network's name as used for files, functions and macros."""
-    return c_identifier(name, "network")
+    stem = c_identifier(name, "network")
+    return f"n_{stem}" if stem in _HEADERS or stem == "run" else stem
 
 
 def comment_text(name: str) -> str:
     """`name` for a C comment: printable ASCII that can neither end the comment nor continue a line."""
     text = "".join(letter if " " <= letter <= "~" else "?" for letter in name)
-    text = text.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "/")
+    text = text.replace("\\", "/")
+    # Neither the ends of comments nor trigraphs; looking ahead also parts what overlaps, as in "*/*" and "???".
+    text = re.sub(r"\*(?=/)|/(?=\*)|\?(?=\?)", r"\g<0> ", text)
     return text if len(text) <= LONGEST_COMMENT else text[: LONGEST_COMMENT - 3] + "..."
 
 

@@ -23,9 +23,14 @@ def plan_layers(model: IntegerModel) -> Plan:
         size = max(tensors[name].elements, buffers[root].bytes if root in buffers else 0)
         buffers[root] = Buffer(root, size, first, last_use[root])
     scratch = _scratch_buffers(model)
-    offsets, arena_bytes = place([*buffers.values(), *scratch.values()])
+    placed, arena_bytes = place([*buffers.values(), *scratch.values()])
+    # By position and not by name: a model may call a map as this module calls a layer's scratch.
+    offsets = dict(zip(buffers, placed, strict=False))
     maps = {name: _place(tensor, offsets[owner[name]]) for name, tensor in tensors.items()}
-    working = {name: Place(offsets[buffer.name], buffer.bytes, 0) for name, buffer in scratch.items()}
+    working = {
+        name: Place(offset, buffer.bytes, 0)
+        for (name, buffer), offset in zip(scratch.items(), placed[len(buffers) :], strict=True)
+    }
     return Plan("layers", maps, working, arena_bytes)
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 __all__ = ["ALIGNMENT", "Buffer", "place"]
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 ALIGNMENT = 4
 """Every buffer starts on a word, so that kernels may load words and scratch may hold int32_t."""
+
+_SHUFFLES = 200
+"""Orders that are tried at random where the deliberate ones leave gaps. The same ones each time."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,43 @@ class Buffer:
 def place(buffers: Sequence[Buffer]) -> tuple[dict[str, int], int]:
     """Offsets by name, and the bytes of the whole arena.
 
-    Largest first, each at the lowest offset that is free for its whole lifetime (best-fit by size, after Pisarchyk
-    and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
+    Each buffer gets the lowest offset that is free for its whole lifetime. What comes of that depends on the order:
+    by size is best most of the time (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
+    2020), others are tried until the arena is as small as the buffers that are alive together.
     """
+    bound = _largest_live_set(buffers)
+    best: dict[str, int] = {}
+    smallest = -1
+    for order in _orders(buffers):
+        offsets, arena = _first_fit(order)
+        if smallest < 0 or arena < smallest:
+            best, smallest = offsets, arena
+        if smallest <= bound:
+            break
+    return best, max(smallest, 0)
+
+
+def _largest_live_set(buffers: Sequence[Buffer]) -> int:
+    """A bound that no placement can go below."""
+    steps = {buffer.first for buffer in buffers}
+    live = ((b for b in buffers if b.first <= step <= b.last) for step in steps)
+    return max((sum(_align(buffer.bytes) for buffer in alive) for alive in live), default=0)
+
+
+def _orders(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """By size, by size and lifetime, by birth; then shuffles in which large buffers still tend to come first."""
+    yield sorted(buffers, key=lambda b: (-b.bytes, b.first, b.name))
+    yield sorted(buffers, key=lambda b: (-b.bytes * (b.last - b.first + 1), b.first, b.name))
+    yield sorted(buffers, key=lambda b: (b.first, -b.bytes, b.name))
+    generator = random.Random(0)  # noqa: S311 - a search, not a secret
+    for _ in range(_SHUFFLES):
+        noise = {buffer.name: generator.uniform(0.3, 1.0) for buffer in buffers}
+        yield sorted(buffers, key=lambda b: (-b.bytes * noise[b.name], b.name))
+
+
+def _first_fit(order: Sequence[Buffer]) -> tuple[dict[str, int], int]:
     placed: list[tuple[int, Buffer]] = []
-    for buffer in sorted(buffers, key=lambda b: (-b.bytes, b.first, b.name)):
+    for buffer in order:
         offset = 0
         for start, other in sorted(placed, key=lambda item: item[0]):
             if not other.overlaps(buffer):

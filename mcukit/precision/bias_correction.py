@@ -8,7 +8,7 @@ in the input, so that the average input map tells it exactly, and the bias can t
 
 from __future__ import annotations
 
-__all__ = ["correct_biases"]
+__all__ = ["correct_biases", "correct_outputs"]
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -47,6 +47,26 @@ def correct_biases(graph: Graph, quantized: Graph, means: Mapping[str, npt.NDArr
     return quantized.replace(tensors=tensors)
 
 
+def correct_outputs(quantized: Graph, shift: Mapping[str, npt.NDArray[np.float64]]) -> Graph:
+    """`quantized` with biases that take back what is left of a mean shift of the outputs' channels.
+
+    shift: measured mean error per channel, in real units, of maps by name. Rounded and clipped maps shift outputs too;
+    only at the last layer can that be repaired without repairing one error twice. Maps that no layer with weights
+    computes, and those of a layer with a clamp, stay as they are.
+    """
+    tensors = dict(quantized.tensors)
+    for node in quantized.nodes:
+        if node.output not in shift or not isinstance(node.operator, Conv2d | DepthwiseConv2d | FullyConnected):
+            continue
+        bias = tensors[node.inputs[2]]
+        if bias.quantization is None:
+            raise ValueError(f"'{bias.name}' is not quantized")
+        if node.operator.clamp.is_unbounded:
+            real = bias.quantization.scale.astype(np.float64) * np.asarray(bias.data, np.float64)
+            tensors[bias.name] = _shifted(bias, replace(bias, data=real), -shift[node.output])
+    return quantized.replace(tensors=tensors)
+
+
 def _rounding_error(weights: Tensor, rounded: Tensor) -> Float64Array:
     """What the integers stand for minus the weights as trained."""
     if rounded.quantization is None:
@@ -77,7 +97,8 @@ def _mean_response(
         seen = _mean_per_tap(operator.window, mean, output)
         filters = weights.reshape(operator.groups, -1, *weights.shape[1:])
         slices = seen.reshape(*seen.shape[:2], operator.groups, -1)
-        return np.einsum("gorci,rcgi->go", filters, slices).reshape(-1)
+        products: Float64Array = np.einsum("gorci,rcgi->go", filters, slices)
+        return products.reshape(-1)
     product: Float64Array = weights @ mean.reshape(-1).astype(np.float64)
     return product
 

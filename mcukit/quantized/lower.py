@@ -13,18 +13,26 @@ ACCUMULATOR_LIMIT = 1 << 31
 
 
 def lower(graph: Graph) -> IntegerModel:
-    """Integer arithmetic for every node. Raises McukitError "accumulator-overflow" naming all nodes that could."""
+    """Integer arithmetic for every node.
+
+    Raises McukitError with all nodes at once: "accumulator-overflow", "unsupported-quantization".
+    """
     layers = []
     problems = []
     for node in graph.nodes:
-        operator = node.operator.lower(graph.node_inputs(node), graph.tensors[node.output])
+        where = f"node '{node.name}' ({node.operator.op_name})"
+        try:
+            operator = node.operator.lower(graph.node_inputs(node), graph.tensors[node.output])
+        except McukitError as error:
+            problems += [Problem(p.code, p.message, p.where or where, p.hint) for p in error.problems]
+            continue
         bound = operator.largest_accumulator()
         if bound >= ACCUMULATOR_LIMIT:
             problems.append(
                 Problem(
                     "accumulator-overflow",
                     f"its accumulator can reach {bound:,}, and 32 bits hold {ACCUMULATOR_LIMIT - 1:,}",
-                    f"node '{node.name}' ({node.operator.op_name})",
+                    where,
                     "split the layer into two over its input channels, or train with smaller biases",
                 )
             )

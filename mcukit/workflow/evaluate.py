@@ -18,7 +18,7 @@ from mcukit.workflow.build import Build
 from mcukit.workflow.execute import execute
 from mcukit.workflow.progress import Progress, no_progress
 
-CHUNK = 64
+CHUNK = 16
 """Images per step: bounds the memory of preprocessed inputs."""
 
 

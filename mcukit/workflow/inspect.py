@@ -71,7 +71,9 @@ def _summaries(graph: Graph) -> list[LayerSummary]:
     for node in graph.nodes:
         tensors, output = graph.node_inputs(node), graph.tensors[node.output]
         constants = [tensor for tensor in tensors if tensor.data is not None]
-        weight_bytes = sum(t.elements * (4 if len(t.shape) == 1 and t is constants[-1] else 1) for t in constants)
+        # Filters have a bias after them, the constant of an addition stands alone.
+        biases = constants[1:]
+        weight_bytes = sum(t.elements for t in constants[:1]) + 4 * sum(t.elements for t in biases)
         maps = tuple(tensor.shape for tensor in tensors if tensor.data is None)
         summaries.append(
             LayerSummary(

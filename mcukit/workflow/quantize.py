@@ -19,7 +19,7 @@ from mcukit.boards import Board, load_board
 from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
-from mcukit.calibration.ranges import RANGE_METHODS, choose_range
+from mcukit.calibration.ranges import DEFAULT_RANGES, RANGE_METHODS
 from mcukit.calibration.settings import default_calibration
 from mcukit.calibration.statistics import collect_statistics
 from mcukit.calibration.synthetic import synthetic_inputs
@@ -34,9 +34,9 @@ from mcukit.graph.serialize import save_graph
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
 from mcukit.planning.layers import plan_layers
+from mcukit.precision.calibrated import quantize_calibrated
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
-from mcukit.quantized.quantize import quantize_graph
 from mcukit.report.content import TfliteFacts, report_content
 from mcukit.report.html import render_html
 from mcukit.report.metrics import ErrorMetrics, compare
@@ -56,8 +56,8 @@ class QuantizeOptions:
     """calibration: .npz, .npy or a folder of images; None takes what lies beside the model, else synthetic images.
 
     preprocessing: None takes that of mcukit.toml beside the model, else none.
-    ranges: a key of RANGE_METHODS. board: id or TOML file. sram, flash: budgets in bytes that go before the board's.
-    calibration_limit: use only the first images.
+    ranges: one of RANGE_METHODS, by default DEFAULT_RANGES. board: id or TOML file. sram, flash: budgets in bytes that go before the board's.
+    calibration_limit: use only the first images. bias_correction: whether biases make up for rounded weights.
     """
 
     calibration: Path | None = None
@@ -67,6 +67,7 @@ class QuantizeOptions:
     sram: int | None = None
     flash: int | None = None
     calibration_limit: int | None = None
+    bias_correction: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,7 @@ class _Calibration:
     preprocessing: Preprocessing
     ranges: str
     calibrated: bool
+    bias_correction: bool
 
 
 def quantize(
@@ -155,7 +157,7 @@ def _is_quantized(graph: Graph) -> bool:
 
 def _calibration_data(graph: Graph, options: QuantizeOptions) -> _Calibration:
     shape = map_shape(graph.tensors[graph.inputs[0]].shape)
-    method = options.ranges or "mse"
+    method = options.ranges or DEFAULT_RANGES
     if method not in RANGE_METHODS:
         raise McukitError(
             "wrong-option", f"there is no range method '{method}'", where="--ranges",
@@ -166,9 +168,9 @@ def _calibration_data(graph: Graph, options: QuantizeOptions) -> _Calibration:
         if options.preprocessing is None:
             preprocessing = Preprocessing(1 / 255)
         values = synthetic_inputs(shape, SYNTHETIC_IMAGES).values
-        return _Calibration(values, preprocessing, method, calibrated=False)
+        return _Calibration(values, preprocessing, method, False, options.bias_correction)
     dataset = load_inputs(options.calibration, shape)
-    return _Calibration(dataset.values[: options.calibration_limit], preprocessing, method, calibrated=True)
+    return _Calibration(dataset.values[: options.calibration_limit], preprocessing, method, True, options.bias_correction)
 
 
 def _quantize_float(
@@ -178,10 +180,10 @@ def _quantize_float(
     inputs = calibration.preprocessing.apply(calibration.values)
     float_model = FloatModel(graph)
     statistics = collect_statistics(float_model, inputs, lambda done, total: report("calibrate", done, total))
-    # The input's range is the data's: clipping it would throw away what the camera saw.
-    methods = {name: "min-max" if name in graph.inputs else calibration.ranges for name in statistics}
-    ranges = {name: choose_range(statistics[name], methods[name]) for name in statistics}
-    integer = lower(quantize_graph(graph, ranges))
+    integer = quantize_calibrated(
+        float_model, statistics, inputs, ranges=calibration.ranges, bias_correction=calibration.bias_correction,
+        progress=lambda done, total: report("choose ranges", done, total),
+    )  # fmt: skip
     sample = inputs[:ERROR_IMAGES]
     real = float_model.run_nhwc(sample)
     source = integer.input.quantization
@@ -263,11 +265,12 @@ def _manifest(
         "calibration": None if options.calibration is None else _digest(options.calibration),
         "preprocessing": preprocessing.to_json(),
         "options": {
-            "ranges": options.ranges or "mse",
+            "ranges": options.ranges or DEFAULT_RANGES,
             "board": options.board,
             "sram": options.sram,
             "flash": options.flash,
             "calibration_limit": options.calibration_limit,
+            "bias_correction": options.bias_correction,
         },
     }
 
