@@ -39,7 +39,7 @@ class Preprocessing:
         return (values.astype(np.float32) * np.float32(self.scale) - mean) / std
 
     def formula(self) -> str:
-        """As people write it: "(x * 0.00392157 - 0.5) / 0.25", with one pair of numbers per channel where they differ."""
+        """As people write it: "(x * 0.00392157 - 0.5) / 0.25", one per channel where they differ."""
         terms = [
             f"(x * {self.scale:.9g} - {mean:.9g}) / {std:.9g}"
             for mean, std in zip(

@@ -19,8 +19,8 @@ from mcukit.report.blocks import Block, Facts, Line
 if TYPE_CHECKING:
     from mcukit.workflow.build import Build
 
-RANGES = ("mse", "percentile", "min-max")
-"""The keys of mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
+RANGES = ("output-error", "mse", "percentile", "min-max")
+"""mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
 
 
 @click.command()
@@ -32,7 +32,8 @@ RANGES = ("mse", "percentile", "min-max")
 @click.option("--board", metavar="ID", help="Id (see mcukit boards) or TOML file of a board to fit.")
 @click.option("--sram", type=SIZE, metavar="N", help="SRAM for feature maps, such as 128K. Overrides --board.")
 @click.option("--flash", type=SIZE, metavar="N", help="Flash for weights, such as 1M. Overrides --board.")
-@click.option("--ranges", type=click.Choice(RANGES), help="How ranges follow from the data. Default: mse.")
+@click.option("--ranges", type=click.Choice(RANGES), help="How ranges follow from the data. Default: output-error.")
+@click.option("--bias-correction/--no-bias-correction", default=True, help="Biases make up for rounded weights.")
 @click.option("--plan", type=click.Choice(["layers"]), default="layers", help="Schedule: whole layers.")
 @click.option("--bits", type=click.Choice(["8"]), default="8", help="Bits of weights and feature maps.")
 @click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="Default: build/NAME.")
@@ -47,6 +48,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     sram: int | None,
     flash: int | None,
     ranges: str | None,
+    bias_correction: bool,
     plan: str,  # noqa: ARG001 - has one value only
     bits: str,  # noqa: ARG001 - has one value only
     folder: Path | None,
@@ -70,6 +72,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         board=board,
         sram=sram,
         flash=flash,
+        bias_correction=bias_correction,
     )
     with output.progress() as progress:
         build = run(model, folder, options, progress)

@@ -41,7 +41,7 @@ def run_reference(
     if inputs.dtype != np.int8 or not inputs.size or inputs.size != len(inputs) * model.input.elements:
         raise McukitError(
             "wrong-input",
-            f"inputs of type {inputs.dtype} and shape {inputs.shape} given, int8 of shape (N, {shape}) wanted, N at least 1",
+            f"inputs of type {inputs.dtype} and shape {inputs.shape} given, int8 of shape (N, {shape}) wanted",
         )
     inputs = inputs.reshape(-1, *shape)
     kept: dict[str, list[Int8Array]] = {}

@@ -11,8 +11,34 @@ LONGEST_IDENTIFIER = 40
 LONGEST_COMMENT = 96
 
 _HEADERS = frozenset(
-    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef
-    stdint stdio stdlib string tgmath time wchar wctype port semihosting""".split()
+    [
+        "assert",
+        "complex",
+        "ctype",
+        "errno",
+        "fenv",
+        "float",
+        "inttypes",
+        "iso646",
+        "limits",
+        "locale",
+        "math",
+        "setjmp",
+        "signal",
+        "stdarg",
+        "stdbool",
+        "stddef",
+        "stdint",
+        "stdio",
+        "stdlib",
+        "string",
+        "tgmath",
+        "time",
+        "wchar",
+        "wctype",
+        "port",
+        "semihosting",
+    ]
 )
 """Headers of C and of the emulator's applications: a network's own must not be found in their place."""
 

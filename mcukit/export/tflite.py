@@ -5,7 +5,7 @@ from __future__ import annotations
 
 __all__ = ["TfliteBuilder", "build_tflite"]
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,9 @@ _TYPES = {8: TensorType.INT8, 32: TensorType.INT32}
 class TfliteBuilder:
     """Collects tensors and operators; the operators' `to_tflite` call it. All methods give tensor indices."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """names: what the graph calls its tensors; tensors that only the file has get other names."""
+        self._taken = set(names)
         self._tensors: list[schema.Tensor] = []
         self._indices: dict[str, int] = {}
         # Buffer 0 is the empty one that tensors without data refer to.
@@ -50,18 +52,18 @@ class TfliteBuilder:
 
     def temporary(self, name: str, shape: Shape, quantization: Quantization | None) -> int:
         """A map that only the file has, between two operators that the graph has as one."""
-        return self._append(name, shape, quantization, None)
+        return self._append(self._own_name(name), shape, quantization, None)
 
     def constant_int32(self, array: npt.NDArray[np.int32]) -> int:
         """Shapes, axes and paddings."""
         buffer = self._buffer(np.ascontiguousarray(array, np.int32))
         self._tensors.append(
-            schema.Tensor(name=f"constant{len(self._tensors)}", shape=array.shape, type=TensorType.INT32, buffer=buffer)
+            schema.Tensor(name=self._constant_name(), shape=array.shape, type=TensorType.INT32, buffer=buffer)
         )
         return len(self._tensors) - 1
 
     def constant_int8(self, array: npt.NDArray[np.int8], shape: Shape, quantization: Quantization) -> int:
-        return self._append(f"constant{len(self._tensors)}", shape, quantization, array)
+        return self._append(self._constant_name(), shape, quantization, array)
 
     def activation(self, clamp: Clamp) -> ActivationFunctionType:
         """What a fused clamp is called in TFLite."""
@@ -88,6 +90,15 @@ class TfliteBuilder:
         return schema.Model(
             subgraphs=(subgraph,), buffers=tuple(self._buffers), description=f"mcukit {mcukit.__version__}"
         )
+
+    def _constant_name(self) -> str:
+        return self._own_name(f"constant{len(self._tensors)}")
+
+    def _own_name(self, name: str) -> str:
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
     def _is_per_channel(self, index: int) -> bool:
         quantization = self._tensors[index].quantization
@@ -119,7 +130,7 @@ def _parameters(quantization: Quantization) -> schema.QuantizationParameters:
 
 def build_tflite(graph: Graph) -> schema.Model:
     """The file's content; `mcukit.tflite.writer.write_tflite` makes bytes of it."""
-    builder = TfliteBuilder()
+    builder = TfliteBuilder(graph.tensors)
     inputs = [builder.tensor(graph.tensors[name]) for name in graph.inputs]
     for node in graph.nodes:
         node.operator.to_tflite(builder, graph.node_inputs(node), graph.tensors[node.output])

@@ -52,6 +52,7 @@ class TfliteContext:
         self.nodes: list[Node] = []
         # TFLite does not ask for unique names; mcukit does.
         self._names = _unique_names([tensor.name for tensor in self._main.tensors])
+        self._taken = frozenset(self._names)
         self._aliases: dict[int, int] = {}
         self.where = ""
         kinds = {self._main.tensors[index].type for index in self._main.inputs}
@@ -96,6 +97,11 @@ class TfliteContext:
             self.unsupported(f"its constant has type {data.dtype}", "quantize the model fully to int8")
         if self.is_quantized and self._quantization(index) is None:
             self.unsupported(f"its constant '{self._names[index]}' has no scale", "quantize the model fully to int8")
+        if not self.is_quantized and data.dtype.kind != "f":
+            self.unsupported(
+                f"its constant has type {data.dtype} in a network that computes in float",
+                "export the model without quantization, or quantize it fully to int8",
+            )
         wide = data if self.is_quantized else data.astype(np.float32)
         tensor = Tensor(self._names[index], data.shape, wide, self._quantization(index))
         self.tensors[tensor.name] = tensor
@@ -111,7 +117,10 @@ class TfliteContext:
         return data.astype(np.int64)
 
     def bias_input(self, operator: schema.Operator, position: int, channels: int, filter_index: int) -> Tensor:
-        """The bias, or zeros where the operator has none."""
+        """The bias, or zeros where the operator has none. Looks at the weights too: they are what it belongs to."""
+        source, weights = self.input(operator, 0), self.constant_input(operator, filter_index)
+        if self.is_quantized:
+            self._check_weights(weights, channels)
         if self.has_input(operator, position):
             bias = self.constant_input(operator, position)
             if bias.shape != (channels,):
@@ -119,8 +128,9 @@ class TfliteContext:
             if self.is_quantized and np.asarray(bias.data).dtype != np.int32:
                 self.unsupported("its bias is not int32", "quantize the model fully to int8")
             return bias
-        source, weights = self.input(operator, 0), self.constant_input(operator, filter_index)
         name = f"{weights.name}/zero_bias"
+        while name in self._taken:
+            name += "_"
         if self.is_quantized:
             if source.quantization is None or weights.quantization is None:
                 self.invalid("its tensors have no quantization")
@@ -130,6 +140,14 @@ class TfliteContext:
             bias = Tensor(name, (channels,), np.zeros(channels, np.float32))
         self.tensors[name] = bias
         return bias
+
+    def _check_weights(self, weights: Tensor, channels: int) -> None:
+        if weights.data is None or weights.data.dtype != np.int8:
+            self.unsupported("its weights are not int8", "quantize the model fully to int8")
+        if weights.quantization is None or weights.quantization.zero_point != 0:
+            self.unsupported("its weights have a zero point other than 0", "quantize weights symmetrically")
+        if weights.quantization.scale.size not in (1, channels):
+            self.invalid(f"its weights have {weights.quantization.scale.size} scales for {channels} channels")
 
     def clamp(self, activation: ActivationFunctionType) -> Clamp:
         if activation not in _CLAMPS:
@@ -167,9 +185,7 @@ class TfliteContext:
 
     def add_map(self, index: int, shape: Shape, op: Operator, inputs: Sequence[str]) -> Tensor:
         name = self._names[index]
-        quantization = self._quantization(index)
-        if self.is_quantized and (quantization is None or quantization.scale.size != 1):
-            self.unsupported(f"its output '{name}' has no scale and zero point", "quantize the model fully to int8")
+        quantization = self._map_quantization(index)
         if self.is_quantized and self._main.tensors[index].type != TensorType.INT8:
             self.unsupported(
                 f"its output has type {self._main.tensors[index].type.name}", "quantize the model fully to int8"
@@ -189,7 +205,8 @@ class TfliteContext:
         if described.type != expected:
             self.unsupported(f"the input has type {described.type.name}", f"export it with {expected.name} inputs")
         name = self._names[index]
-        self.tensors[name] = Tensor(name, shape, None, self._quantization(index))
+        quantization = self._map_quantization(index)
+        self.tensors[name] = Tensor(name, shape, None, quantization)
 
     def entrance(self) -> schema.Operator | None:
         """The QUANTIZE at the entrance of an int8 network whose input is float32 or uint8.
@@ -202,7 +219,7 @@ class TfliteContext:
         readers = [operator for operator in self._main.operators if index in operator.inputs]
         if not self.is_quantized or kind not in (TensorType.FLOAT32, TensorType.UINT8) or len(readers) != 1:
             return None
-        if readers[0].builtin != BuiltinOperator.QUANTIZE or index in self._main.outputs:
+        if readers[0].builtin != BuiltinOperator.QUANTIZE or index in self._main.outputs or not readers[0].outputs:
             return None
         if kind == TensorType.UINT8 and not self._only_moves_zero_point(index, readers[0].outputs[0]):
             self.unsupported(
@@ -218,7 +235,10 @@ class TfliteContext:
 
     def skip(self, operator: schema.Operator) -> None:
         """Drops an operator that only changes the type at the network's edge: its output is its input."""
-        self._aliases[operator.outputs[0]] = self._index(operator, 0)
+        source = self.input(operator, 0)
+        if self._names[operator.outputs[0]] in self.tensors:
+            self.invalid("its output is the network's input or another operator's output")
+        self._aliases[operator.outputs[0]] = self._names.index(source.name)
 
     def name_of(self, index: int) -> str:
         """The graph's name of a tensor of the file."""
@@ -235,10 +255,12 @@ class TfliteContext:
     def placeholder(self, operator: schema.Operator) -> None:
         """Stands for the output of a refused operator, so that the operators after it are looked at too."""
         for index in operator.outputs:
-            described = self._main.tensors[index]
-            self.tensors[self._names[index]] = Tensor(
-                self._names[index], _with_batch_one(described.shape), None, self._quantization(index)
-            )
+            try:
+                quantization = self._quantization(index)
+            except _Refusal:
+                quantization = None
+            shape = _with_batch_one(self._main.tensors[index].shape)
+            self.tensors[self._names[index]] = Tensor(self._names[index], shape, None, quantization)
 
     def _index(self, operator: schema.Operator, position: int) -> int:
         if not self.has_input(operator, position):
@@ -247,6 +269,15 @@ class TfliteContext:
         while index in self._aliases:
             index = self._aliases[index]
         return index
+
+    def _map_quantization(self, index: int) -> Quantization | None:
+        """A map's one scale and zero point; None in a float file."""
+        quantization = self._quantization(index)
+        if self.is_quantized and (quantization is None or quantization.scale.size != 1):
+            self.unsupported(
+                f"the map '{self._names[index]}' has no scale and zero point", "quantize the model fully to int8"
+            )
+        return quantization
 
     def _quantization(self, index: int) -> Quantization | None:
         """The file's scales as they are; None in a float file."""
@@ -273,7 +304,12 @@ def import_tflite(data: bytes, name: str, where: str) -> Graph:
     problems = []
     main = model.main
     if len(main.inputs) != 1:
-        raise McukitError("unsupported-model", f"it has {len(main.inputs)} inputs, mcukit takes one", where=where)
+        raise McukitError(
+            "unsupported-model",
+            f"it has {len(main.inputs)} inputs, mcukit takes one",
+            where=where,
+            hint="split the model, or export it with a single input",
+        )
     context.where = where
     try:
         entrance = context.entrance()
@@ -303,7 +339,8 @@ def import_tflite(data: bytes, name: str, where: str) -> Graph:
 
 
 def _import_operator(context: TfliteContext, operator: schema.Operator, main: schema.SubGraph) -> None:
-    if operator.builtin == BuiltinOperator.DEQUANTIZE and operator.outputs[0] in main.outputs and context.is_quantized:
+    leaves = len(operator.outputs) == 1 and operator.outputs[0] in main.outputs
+    if operator.builtin == BuiltinOperator.DEQUANTIZE and leaves and context.is_quantized:
         # A float output is the application's business: mcukit's networks end with their last int8 map.
         context.skip(operator)
         return

@@ -29,18 +29,18 @@ class Buffer:
         return self.first <= other.last and other.first <= self.last
 
 
-def place(buffers: Sequence[Buffer]) -> tuple[dict[str, int], int]:
-    """Offsets by name, and the bytes of the whole arena.
+def place(buffers: Sequence[Buffer]) -> tuple[tuple[int, ...], int]:
+    """The offset of each buffer, in their order, and the bytes of the whole arena.
 
     Each buffer gets the lowest offset that is free for its whole lifetime. What comes of that depends on the order:
     by size is best most of the time (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference",
     2020), others are tried until the arena is as small as the buffers that are alive together.
     """
     bound = _largest_live_set(buffers)
-    best: dict[str, int] = {}
+    best: tuple[int, ...] = ()
     smallest = -1
     for order in _orders(buffers):
-        offsets, arena = _first_fit(order)
+        offsets, arena = _first_fit(buffers, order)
         if smallest < 0 or arena < smallest:
             best, smallest = offsets, arena
         if smallest <= bound:
@@ -55,21 +55,23 @@ def _largest_live_set(buffers: Sequence[Buffer]) -> int:
     return max((sum(_align(buffer.bytes) for buffer in alive) for alive in live), default=0)
 
 
-def _orders(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+def _orders(buffers: Sequence[Buffer]) -> Iterator[list[int]]:
     """By size, by size and lifetime, by birth; then shuffles in which large buffers still tend to come first."""
-    yield sorted(buffers, key=lambda b: (-b.bytes, b.first, b.name))
-    yield sorted(buffers, key=lambda b: (-b.bytes * (b.last - b.first + 1), b.first, b.name))
-    yield sorted(buffers, key=lambda b: (b.first, -b.bytes, b.name))
+    positions = range(len(buffers))
+    yield sorted(positions, key=lambda i: (-buffers[i].bytes, buffers[i].first))
+    yield sorted(positions, key=lambda i: -buffers[i].bytes * (buffers[i].last - buffers[i].first + 1))
+    yield sorted(positions, key=lambda i: (buffers[i].first, -buffers[i].bytes))
     generator = random.Random(0)  # noqa: S311 - a search, not a secret
     for _ in range(_SHUFFLES):
-        noise = {buffer.name: generator.uniform(0.3, 1.0) for buffer in buffers}
-        yield sorted(buffers, key=lambda b: (-b.bytes * noise[b.name], b.name))
+        noise = [generator.uniform(0.3, 1.0) for _ in positions]
+        yield sorted(positions, key=lambda i: -buffers[i].bytes * noise[i])
 
 
-def _first_fit(order: Sequence[Buffer]) -> tuple[dict[str, int], int]:
+def _first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    offsets = [0] * len(buffers)
     placed: list[tuple[int, Buffer]] = []
-    for buffer in order:
-        offset = 0
+    for position in order:
+        buffer, offset = buffers[position], 0
         for start, other in sorted(placed, key=lambda item: item[0]):
             if not other.overlaps(buffer):
                 continue
@@ -77,8 +79,9 @@ def _first_fit(order: Sequence[Buffer]) -> tuple[dict[str, int], int]:
                 break
             offset = max(offset, _align(start + other.bytes))
         placed.append((offset, buffer))
+        offsets[position] = offset
     arena = max((offset + buffer.bytes for offset, buffer in placed), default=0)
-    return {buffer.name: offset for offset, buffer in placed}, _align(arena)
+    return tuple(offsets), _align(arena)
 
 
 def _align(size: int) -> int:

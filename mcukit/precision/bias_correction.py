@@ -104,7 +104,7 @@ def _mean_response(
 
 
 def _mean_per_tap(window: Window, mean: npt.NDArray[np.float32], output: Tensor) -> Float64Array:
-    """(kernel rows, kernel columns, channels): what each tap sees on average over all output pixels, padding included."""
+    """(kernel rows, kernel columns, channels): what each tap sees on average over all output pixels, pads included."""
     top, left, bottom, right = window.pads
     padded = np.pad(mean.astype(np.float64), ((top, bottom), (left, right), (0, 0)))[np.newaxis]
     _, height, width, channels = output.shape

@@ -56,9 +56,7 @@ def quantize_calibrated(
     return lower(correct_outputs(chosen, errors[best].shift) if bias_correction else chosen)
 
 
-def _quantized(
-    graph: Graph, statistics: Mapping[str, MapStatistics], method: str, bias_correction: bool
-) -> Graph:
+def _quantized(graph: Graph, statistics: Mapping[str, MapStatistics], method: str, bias_correction: bool) -> Graph:
     # The input's range is the data's: clipping it would throw away what the camera saw.
     methods = {name: "min-max" if name in graph.inputs else method for name in statistics}
     ranges = {name: choose_range(statistics[name], methods[name]) for name in statistics}

@@ -14,18 +14,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from mcukit.errors import McukitError
-
 Int64Array = npt.NDArray[np.int64]
-
-_LARGEST_SHIFT = 30
 
 
 def quantize_multiplier(factor: float) -> tuple[int, int]:
     """(multiplier, shift) with factor ~= multiplier * 2^(shift - 31); TFLite's QuantizeMultiplier.
 
-    factor: finite and not negative. Factors below 2^-32 become (0, 0). Raises McukitError "unsupported-quantization"
-    for factors that no int32 survives.
+    factor: finite and not negative. Factors below 2^-32 become (0, 0).
     """
     if factor == 0.0:
         return 0, 0
@@ -36,12 +31,6 @@ def quantize_multiplier(factor: float) -> tuple[int, int]:
         shift += 1
     if shift < -31:
         return 0, 0
-    if shift > _LARGEST_SHIFT:
-        raise McukitError(
-            "unsupported-quantization",
-            f"its scales ask for a factor of {factor:g}, which no 32-bit integer survives",
-            hint="calibrate with data that reach more of the network's range",
-        )
     return multiplier, shift
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a float Graph and ranges to a quantized Graph: every map gets a scale and zero point, every constant integers."""
+"""From a float Graph and ranges to a quantized Graph: maps get scales and zero points, constants integers."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ def quantize_graph(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
         inputs = tuple(tensors[name] for name in node.inputs)
         quantized = node.operator.quantize_constants(inputs)
         names = []
-        for before, after in zip(inputs, quantized, strict=True):
+        for before, integers in zip(inputs, quantized, strict=True):
+            after = integers
             if before.data is not None:
                 # A constant that two nodes share may have integers of its own in each of them.
-                after = replace(after, name=before.name if len(_readers(graph, before)) == 1 else f"{node.name}/{before.name}")
+                after = replace(
+                    after, name=before.name if len(_readers(graph, before)) == 1 else f"{node.name}/{before.name}"
+                )
                 tensors[after.name] = after
             names.append(after.name)
         nodes.append(replace(node, inputs=tuple(names)))
@@ -51,7 +54,8 @@ def _separate_prescribed_maps(graph: Graph, ranges: Mapping[str, Range]) -> tupl
     """
     producers = graph.producers()
     tensors, nodes, widened = dict(graph.tensors), [], dict(ranges)
-    for node in graph.nodes:
+    for original in graph.nodes:
+        node = original
         maps = graph.map_inputs(node)
         if node.operator.ties_quantization and len(maps) > 1:
             renamed = {}
@@ -107,4 +111,6 @@ def _map_quantizations(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Q
             if fixed is not None:
                 prescribed[root] = fixed
         spans[root] = spans[root].union(span) if root in spans else span
-    return {name: prescribed.get(representative(name)) or quantization_of(spans[representative(name)]) for name in group}
+    return {
+        name: prescribed.get(representative(name)) or quantization_of(spans[representative(name)]) for name in group
+    }

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Build", "load_build", "write_build"]
+__all__ = ["Build", "check_output", "load_build", "write_build"]
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -29,6 +31,8 @@ from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 
 MANIFEST_SCHEMA = 1
+
+_NEEDED = ("model/quantized.npz", "report.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,20 +97,10 @@ def write_build(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str,
 
     A failure leaves an older build untouched. A folder that holds something else than a build is never replaced.
     """
-    if (
-        folder.exists()
-        and not (folder / "manifest.json").is_file()
-        and any(folder.iterdir() if folder.is_dir() else [folder])
-    ):
-        raise McukitError(
-            "unwritable-output",
-            "it exists and is not a build folder",
-            where=str(folder),
-            hint="choose another folder with -o, or remove it",
-        )
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     complete = {"schema": MANIFEST_SCHEMA, **manifest, "files": hashes}
     try:
+        _check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
@@ -118,17 +112,62 @@ def write_build(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str,
             path.write_bytes(data)
         (scratch / "manifest.json").write_bytes(json_bytes(complete))
         scratch.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            folder.rename(old / "build")
-            scratch.rename(folder)
-            shutil.rmtree(old)
-        else:
-            scratch.rename(folder)
+        _put_in_place(scratch, folder)
     except OSError as error:
         raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_output(folder: Path) -> None:
+    """Refuses a folder that `write_build` could not write, before minutes are spent on what goes into it."""
+    try:
+        _check_replaceable(folder)
+        existing = next(path for path in folder.absolute().parents if path.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuses a folder with anything that no manifest of mcukit lists: replacing it would delete that."""
+    if not folder.exists():
+        return
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if folder.is_dir() and not found:
+        return
+    try:
+        manifest = _read_json(folder / "manifest.json", folder)
+        known = {"manifest.json", *manifest["files"]} if "mcukit" in manifest else set()
+    except (McukitError, KeyError, TypeError):
+        known = set()
+    foreign = sorted(found - known)
+    if foreign or not known:
+        reason = f"it holds '{foreign[0]}', which is no part of a build" if known else "it is not a build folder"
+        raise McukitError(
+            "unwritable-output",
+            f"it exists and {reason}",
+            where=str(folder),
+            hint="choose another folder with -o, or remove it",
+        )
+
+
+def _put_in_place(scratch: Path, folder: Path) -> None:
+    """Renames `scratch` to `folder`; what was there is back if that fails, and deleted if it does not."""
+    if not folder.exists():
+        scratch.rename(folder)
+        return
+    old = scratch.with_name(f"{scratch.name}-old")
+    folder.rename(old)
+    try:
+        scratch.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_build(folder: Path) -> Build:
@@ -143,20 +182,24 @@ def load_build(folder: Path) -> Build:
         raise _invalid(folder, "its manifest lists no files")
     for name, digest in files.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        if "\0" in name or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise _invalid(folder, f"'{name}' is missing")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if hashlib.sha256(_read(path)).hexdigest() != digest:
             raise _invalid(folder, f"'{name}' was changed after it was written")
-    model = lower(load_graph(folder / "model" / "quantized.npz"))
-    preprocessing = manifest["preprocessing"]
-    return Build(
-        folder,
-        model,
-        plan_layers(model),
-        Preprocessing(preprocessing["scale"], tuple(preprocessing["mean"]), tuple(preprocessing["std"])),
-        _read_json(folder / "report.json", folder),
-        manifest,
-    )
+    for name in _NEEDED:
+        if name not in files:
+            raise _invalid(folder, f"its manifest does not list '{name}'")
+    try:
+        model = lower(load_graph(folder / "model" / "quantized.npz"))
+        preprocessing = _preprocessing(manifest["preprocessing"])
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise _invalid(folder, f"its content makes no sense ({error})") from error
+    return Build(folder, model, plan_layers(model), preprocessing, _read_json(folder / "report.json", folder), manifest)
+
+
+def _preprocessing(described: Mapping[str, Any]) -> Preprocessing:
+    mean, std = (tuple(float(number) for number in described[key]) for key in ("mean", "std"))
+    return Preprocessing(float(described["scale"]), mean, std)
 
 
 def json_bytes(content: Any) -> bytes:
@@ -174,7 +217,7 @@ def _read(path: Path) -> bytes:
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _invalid(folder, f"'{path.name}' can't be read") from error
     if not isinstance(content, dict):
         raise _invalid(folder, f"'{path.name}' is not an object")

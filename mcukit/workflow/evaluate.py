@@ -50,6 +50,12 @@ def evaluate(
         )
     report = progress or no_progress
     labels = np.asarray(dataset.labels)
+    if not len(labels) or len(labels) != len(dataset.values):
+        raise McukitError(
+            "wrong-labels",
+            f"{len(labels)} labels given for {len(dataset.values)} images",
+            hint="give at least one image, and one label for each",
+        )
     scores, real = _scores(build, dataset, on, jobs, report)
     top1, top5 = _accuracy(scores, labels)
     if real is None:
@@ -94,6 +100,7 @@ def _accuracy(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) ->
         raise McukitError(
             "wrong-labels",
             f"labels go from {labels.min()} to {labels.max()}, the network has {scores.shape[1]} classes",
+            hint="labels count from 0",
         )
     ranked = np.argsort(-scores, axis=1, kind="stable")
     top1 = 100.0 * float(np.mean(ranked[:, 0] == labels))

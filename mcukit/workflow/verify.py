@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
 from mcukit.workflow.execute import execute
 
@@ -52,10 +53,19 @@ def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verificati
     """Compares every map that the executor shows with the reference's.
 
     on: host, cortex-m4, cortex-m7, riscv32, tflm or litert. inputs: (N, input bytes) int8, random by default.
+    Raises McukitError "unsuitable-target" where there is nothing to compare.
     """
     fed = random_inputs(build) if inputs is None else inputs
     found = execute(build, on, fed, maps=True)
     expected = execute(build, "reference", fed, maps=True)
+    if not found.maps and found.outputs is None:
+        raise McukitError(
+            "unsuitable-target",
+            f"'{on}' is bound to equal bytes in no map of this network",
+            where="--on",
+            hint="choose tflm, or a target that runs the generated C",
+            exit_code=2,
+        )
     compared = [layer for layer in build.model.layers if layer.output in found.maps]
     for layer in compared:
         reference, candidate = expected.maps[layer.output], found.maps[layer.output]

@@ -43,17 +43,23 @@ static inline int32_t mk_multiply_high(int32_t value, int32_t multiplier)
     return (int32_t)(((int64_t)value * multiplier + ((int64_t)1 << 30)) >> 31);
 }
 
-/* round(value / 2^exponent), ties away from zero. */
+MK_STATIC_ASSERT(-3 >> 1 == -2, right_shifts_of_negative_numbers_are_arithmetic);
+
+/*
+ * round(value / 2^exponent), ties away from zero. value is not INT32_MIN. The last bit is shifted out apart: adding
+ * half of 2^exponent first would overflow for large values.
+ */
 static inline int32_t mk_rounding_divide(int32_t value, int exponent)
 {
-    int32_t half = exponent > 0 ? (int32_t)1 << (exponent - 1) : 0;
-    return (value + half - (int32_t)(value < 0 && exponent > 0)) >> exponent;
+    if (exponent == 0) {
+        return value;
+    }
+    return (((value - (value < 0)) >> (exponent - 1)) + 1) >> 1;
 }
 
 /*
  * value * multiplier * 2^(shift - 31) with the two roundings of TensorFlow Lite Micro. The compiler of the model has
- * proved that value << shift stays below 2^31 for positive shifts. Right shifts of negative numbers are arithmetic on
- * every compiler this runtime supports; mk_common.c would not compile otherwise.
+ * proved that value << shift stays below 2^31 for positive shifts.
  */
 static inline int32_t mk_requantize(int32_t value, int32_t multiplier, int shift)
 {
