@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from mcukit.calibration.data import Dataset, load_inputs
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
 from mcukit.demo import SCALE, demo_data, demo_model_path
-from mcukit.workflow.build import Build
+from mcukit.workflow.build import Build, load_build
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
@@ -79,8 +81,8 @@ class Prepared:
 
 
 def all_networks() -> list[object]:
-    """Parameters for tests: one group per network, so that one process does all of its tests."""
-    return [pytest.param(network, id=network.name, marks=pytest.mark.xdist_group(network.name)) for network in NETWORKS]
+    """Parameters for tests."""
+    return [pytest.param(network, id=network.name) for network in NETWORKS]
 
 
 @pytest.fixture
@@ -88,33 +90,33 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     network = request.param
     if network.file and not (MODELS / network.file).is_file():
         pytest.skip(f"the development models are not beside the project: no ../shared/models/{network.file}")
-    return _prepare(network, _folder(network, tmp_path_factory))
-
-
-_FOLDERS: dict[Network, Path] = {}
-
-
-def _folder(network: Network, factory: pytest.TempPathFactory) -> Path:
-    if network not in _FOLDERS:
-        _FOLDERS[network] = factory.mktemp(network.name)
-    return _FOLDERS[network]
+    # Test processes have base folders of their own in one folder that they share.
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / f"network-{network.name}"
+    folder.mkdir(exist_ok=True)
+    return _prepare(network, folder)
 
 
 @cache
 def _prepare(network: Network, folder: Path) -> Prepared:
     if network.name == "demo":
-        calibration, _ = demo_data("calibration", 200, 0)
-        np.savez(folder / "calibration.npz", x=calibration)
+        # Under names of their own: another process may be writing the same.
+        data, source = folder / f"calibration-{os.getpid()}.npz", folder / f"evaluation-{os.getpid()}.npz"
+        np.savez(data, x=demo_data("calibration", 200, 0)[0])
         values, labels = demo_data("evaluation", 500, 0)
-        np.savez(folder / "evaluation.npz", x=values, y=labels)
-        model, data, source = demo_model_path(), folder / "calibration.npz", folder / "evaluation.npz"
+        np.savez(source, x=values, y=labels)
+        model = demo_model_path()
     else:
         model, source = MODELS / network.file, MODELS / network.evaluation
         data = MODELS / network.calibration if network.calibration else None
     options = QuantizeOptions(
         calibration=data, preprocessing=network.preprocessing, calibration_limit=network.calibration_limit
     )
-    build = quantize(model, folder / "build", options)
+    with (folder / "lock").open("w") as lock:
+        # Whichever process is first quantizes; the others wait and read what it wrote.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finished = (folder / "build").is_dir()
+        build = load_build(folder / "build") if finished else quantize(model, folder / "build", options)
     labels_file = MODELS / network.labels if network.labels else None
     dataset = load_inputs(source, build.model.input.shape[1:], network.preprocessing, labels=labels_file)
     first = network.calibration_limit or 0

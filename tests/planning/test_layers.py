@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
 from mcukit.ops.activation import RELU
 from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
+from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.operator import Operator
 from mcukit.ops.relu import Clip
 from mcukit.ops.reshape import Reshape
@@ -17,9 +19,11 @@ from mcukit.planning.layers import plan_layers
 from mcukit.planning.plan import Plan
 from mcukit.quantized.lower import lower
 
-RELU_LAYER = Clip(RELU)
+RECTIFY = Clip(RELU)
 POOL = AveragePool(Window((2, 2), (2, 2)))
 Step = tuple[str, Operator, tuple[str, ...]]
+FLATTEN_IN: Step = ("v", Reshape((1, 256)), ("in",))
+FLATTEN_A: Step = ("v", Reshape((1, 256)), ("a",))
 
 
 def plan(steps: list[Step], outputs: tuple[str, ...]) -> Plan:
@@ -35,7 +39,7 @@ def plan(steps: list[Step], outputs: tuple[str, ...]) -> Plan:
 
 
 def test_a_chain_in_place_needs_one_map() -> None:
-    planned = plan([("a", RELU_LAYER, ("in",)), ("b", RELU_LAYER, ("a",))], ("b",))
+    planned = plan([("a", RECTIFY, ("in",)), ("b", RECTIFY, ("a",))], ("b",))
     assert {place.offset for place in planned.maps.values()} == {0}
     assert planned.arena_bytes == 256
 
@@ -43,14 +47,14 @@ def test_a_chain_in_place_needs_one_map() -> None:
 @pytest.mark.parametrize(
     ("steps", "outputs", "apart"),
     [
-        ([("a", RELU_LAYER, ("in",)), ("b", Add(), ("a", "in"))], ("b",), ("in", "a")),
-        ([("a", RELU_LAYER, ("in",)), ("b", RELU_LAYER, ("a",))], ("a", "b"), ("a", "b")),
-        ([("v", Reshape((1, 256)), ("in",)), ("a", RELU_LAYER, ("v",)), ("b", POOL, ("in",))], ("a", "b"), ("in", "a")),
-        ([("a", RELU_LAYER, ("in",)), ("v", Reshape((1, 256)), ("a",)), ("b", RELU_LAYER, ("v",))], ("a", "b"), ("a", "b")),
-        ([("a", RELU_LAYER, ("in",)), ("v", Reshape((1, 256)), ("a",)), ("b", RELU_LAYER, ("a",))], ("v", "b"), ("v", "b")),
-        ([("p", POOL, ("in",)), ("a", RELU_LAYER, ("in",))], ("p", "a"), ("p", "a")),
+        ([("a", RECTIFY, ("in",)), ("b", Add(), ("a", "in"))], ("b",), ("in", "a")),
+        ([("a", RECTIFY, ("in",)), ("b", RECTIFY, ("a",))], ("a", "b"), ("a", "b")),
+        ([FLATTEN_IN, ("a", RECTIFY, ("v",)), ("b", POOL, ("in",))], ("a", "b"), ("in", "a")),
+        ([("a", RECTIFY, ("in",)), FLATTEN_A, ("b", RECTIFY, ("v",))], ("a", "b"), ("a", "b")),
+        ([("a", RECTIFY, ("in",)), FLATTEN_A, ("b", RECTIFY, ("a",))], ("v", "b"), ("v", "b")),
+        ([("p", POOL, ("in",)), ("a", RECTIFY, ("in",))], ("p", "a"), ("p", "a")),
     ],
-    ids=["read later", "an output", "read through its view", "an output with a view", "its view is an output", "outputs"],
+    ids=["read later", "output", "read through its view", "output with a view", "its view is an output", "outputs"],
 )  # fmt: skip
 def test_what_is_still_needed_is_not_overwritten(
     steps: list[Step], outputs: tuple[str, ...], apart: tuple[str, str]
@@ -73,14 +77,31 @@ def test_the_last_map_may_be_the_one_that_is_overwritten() -> None:
 
 
 def test_the_input_as_output_is_kept() -> None:
-    planned = plan([("a", RELU_LAYER, ("in",))], ("in", "a"))
+    planned = plan([("a", RECTIFY, ("in",))], ("in", "a"))
     assert planned.maps["a"].offset != planned.maps["in"].offset
     assert planned.arena_bytes == 512
 
 
 def test_the_plan_as_json_holds_every_map() -> None:
-    planned = plan([("p", POOL, ("in",)), ("a", RELU_LAYER, ("p",))], ("a",))
+    planned = plan([("p", POOL, ("in",)), ("a", RECTIFY, ("p",))], ("a",))
     described = planned.to_json()
     assert described["arena_bytes"] == planned.arena_bytes
     assert isinstance(described["maps"], list)
     assert [entry["name"] for entry in described["maps"]] == ["in", "p", "a"]
+
+
+def test_a_map_may_be_called_like_the_scratch_of_a_layer() -> None:
+    """Names come from the model: one that looks like this module's own must not share memory with it."""
+    same, bias = Quantization.per_tensor(0.1, 0), Quantization.per_tensor(0.01, 0, bits=32)
+    tensors = [
+        Tensor("conv/scratch", (1, 4, 4, 2), None, same),
+        Tensor("w", (3, 3, 3, 2), np.ones((3, 3, 3, 2), np.int8), same),
+        Tensor("b", (3,), np.zeros(3, np.int32), bias),
+        Tensor("out", (1, 2, 2, 3), None, same),
+    ]
+    node = Node("conv", Conv2d(Window((3, 3))), ("conv/scratch", "w", "b"), "out")
+    graph = Graph("net", {tensor.name: tensor for tensor in tensors}, (node,), ("conv/scratch",), ("out",))
+    planned = plan_layers(lower(graph))
+    scratch, source = planned.scratch["conv"], planned.maps["conv/scratch"]
+    assert scratch.bytes == 36
+    assert scratch.offset + scratch.bytes <= source.offset or source.offset + source.bytes <= scratch.offset

@@ -92,7 +92,7 @@ def test_c_requantizes_like_the_reference(tmp_path: Path) -> None:
     cases += [
         (value >> 20, multiplier, shift) for value in values for multiplier in multipliers for shift in range(1, 20)
     ]
-    rows = ",\n".join("{%d, %d, %d}" % case for case in cases)
+    rows = ",\n".join(f"{{{value}, {multiplier}, {shift}}}" for value, multiplier, shift in cases)
     (tmp_path / "probe.c").write_text(
         f"""#include <stdio.h>
 #include "mk_common.h"

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which maps share a scale, which must not, and what becomes of constants that several nodes read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcukit.calibration.ranges import Range
+from mcukit.graph.graph import Graph, Node, Quantization, Tensor
+from mcukit.graph.validate import validate
+from mcukit.ops.activation import RELU
+from mcukit.ops.average_pool import AveragePool
+from mcukit.ops.concat import Concat
+from mcukit.ops.conv2d import Conv2d
+from mcukit.ops.lookup import SIGMOID_OUTPUT
+from mcukit.ops.operator import Operator
+from mcukit.ops.relu import Clip
+from mcukit.ops.requantize import Requantize
+from mcukit.ops.reshape import Reshape
+from mcukit.ops.sigmoid import Sigmoid
+from mcukit.ops.window import Window
+from mcukit.quantized.lower import lower
+from mcukit.quantized.quantize import quantize_graph
+
+Step = tuple[str, Operator, tuple[str, ...]]
+POOL = AveragePool(Window((2, 2), (2, 2)))
+CLIP = Clip(RELU)
+IMAGE = (1, 4, 4, 1)
+
+
+def quantized(steps: list[Step], ranges: dict[str, tuple[float, float]], output: str) -> Graph:
+    """The quantized network on an input "in"; constants "w" and "b" are there for 1x1 convolutions."""
+    tensors = {
+        "in": Tensor("in", IMAGE),
+        "w": Tensor("w", (1, 1, 1, 1), np.full((1, 1, 1, 1), 0.5, np.float32)),
+        "b": Tensor("b", (1,), np.full(1, 0.25, np.float32)),
+    }
+    nodes = []
+    for name, operator, inputs in steps:
+        tensors[name] = Tensor(name, operator.output_shape([tensors[i] for i in inputs]))
+        nodes.append(Node(name, operator, inputs, name))
+    graph = Graph("net", tensors, tuple(nodes), ("in",), (output,)).replace()
+    spans = {tensor.name: Range(*ranges.get(tensor.name, (-1.0, 1.0))) for tensor in graph.maps()}
+    result = quantize_graph(graph, spans)
+    validate(result)
+    lower(result)
+    return result
+
+
+def quantization(graph: Graph, name: str) -> Quantization:
+    found = graph.tensors[name].quantization
+    assert found is not None
+    return found
+
+
+def test_maps_whose_bytes_are_moved_share_the_widest_range() -> None:
+    steps: list[Step] = [("a", CLIP, ("in",)), ("p", POOL, ("a",)), ("v", Reshape((1, 4)), ("p",))]
+    graph = quantized(steps, {"a": (0.0, 2.0), "p": (0.0, 5.1), "v": (0.0, 1.0)}, "v")
+    assert quantization(graph, "a").tensor_scale == np.float32(5.1 / 255)
+    assert all(quantization(graph, name).same_as(quantization(graph, "a")) for name in "pv")
+    assert not quantization(graph, "in").same_as(quantization(graph, "a"))
+
+
+def test_all_operands_of_a_concatenation_share_a_scale() -> None:
+    steps: list[Step] = [("a", CLIP, ("in",)), ("b2", CLIP, ("in",)), ("c", Concat(), ("a", "b2"))]
+    graph = quantized(steps, {"a": (0.0, 1.0), "b2": (0.0, 4.0)}, "c")
+    assert [node.operator.op_name for node in graph.nodes] == ["clip", "clip", "concat"]
+    assert all(quantization(graph, name).same_as(quantization(graph, "c")) for name in ("a", "b2"))
+
+
+def test_prescribed_maps_and_the_input_are_requantized_before_a_concatenation() -> None:
+    steps: list[Step] = [
+        ("s", Sigmoid(), ("in",)),
+        ("p", CLIP, ("s",)),
+        ("c", Concat(), ("s", "in", "p")),
+        ("again", Concat(), ("s", "c")),
+    ]
+    graph = quantized(steps, {"in": (-3.0, 3.0), "c": (-3.0, 8.0), "again": (-3.0, 8.0)}, "again")
+    assert quantization(graph, "s").same_as(SIGMOID_OUTPUT)
+    assert quantization(graph, "in").tensor_scale == np.float32(6 / 255)
+    assert sum(isinstance(node.operator, Requantize) for node in graph.nodes) == 3
+    for node in graph.nodes:
+        if node.operator.ties_quantization:
+            assert all(quantization(graph, name).same_as(quantization(graph, node.output)) for name in node.inputs)
+
+
+def test_one_map_twice_in_a_concatenation_is_requantized_once() -> None:
+    steps: list[Step] = [("s", Sigmoid(), ("in",)), ("c", Concat(), ("s", "s"))]
+    graph = quantized(steps, {}, "c")
+    assert [node.operator.op_name for node in graph.nodes] == ["sigmoid", "requantize", "concat"]
+    assert graph.nodes[-1].inputs == (graph.nodes[1].output,) * 2
+
+
+def test_a_view_of_a_prescribed_map_keeps_what_is_prescribed() -> None:
+    steps: list[Step] = [("s", Sigmoid(), ("in",)), ("v", Reshape((1, 16)), ("s",))]
+    assert quantization(quantized(steps, {"v": (0.0, 0.1)}, "v"), "v").same_as(SIGMOID_OUTPUT)
+
+
+def test_shared_constants_get_integers_for_each_reader() -> None:
+    """A bias has its input's scale: two readers with different inputs need two of them."""
+    steps: list[Step] = [
+        ("first", Conv2d(Window((1, 1))), ("in", "w", "b")),
+        ("second", Conv2d(Window((1, 1))), ("first", "w", "b")),
+    ]
+    graph = quantized(steps, {"in": (-1.0, 1.0), "first": (-10.0, 10.0)}, "second")
+    assert graph.nodes[0].inputs[1:] != graph.nodes[1].inputs[1:]
+    for node in graph.nodes:
+        source, weights, bias = (quantization(graph, name) for name in node.inputs)
+        assert bias.bits == 32
+        assert bias.tensor_scale == np.float32(source.tensor_scale * weights.tensor_scale)
+        integers = graph.tensors[node.inputs[2]].data
+        assert integers is not None
+        assert float(integers[0]) * bias.tensor_scale == np.float32(0.25).item() or (
+            abs(float(integers[0]) * bias.tensor_scale - 0.25) <= bias.tensor_scale
+        )
+
+
+def test_what_an_operator_can_not_give_narrows_the_range() -> None:
+    graph = quantized([("a", CLIP, ("in",))], {"a": (-7.0, 2.55)}, "a")
+    assert (quantization(graph, "a").tensor_scale, quantization(graph, "a").zero_point) == (np.float32(0.01), -128)

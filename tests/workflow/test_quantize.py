@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""quantize as a whole: what it refuses, what it marks, and small networks all the way through."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcukit.errors import McukitError
+from mcukit.workflow.build import Build
+from mcukit.workflow.quantize import QuantizeOptions, quantize
+from mcukit.workflow.verify import verify
+from tests.importers.onnx_text import network
+
+
+def problem_of(model: Path, options: QuantizeOptions, output: Path) -> McukitError:
+    """The refusal; nothing may have been written."""
+    with pytest.raises(McukitError) as caught:
+        quantize(model, output, options)
+    assert not output.exists()
+    return caught.value
+
+
+def test_a_budget_that_is_exceeded_names_operator_and_bytes(small: Build, small_model: Path, tmp_path: Path) -> None:
+    arena = small.plan.arena_bytes
+    error = problem_of(small_model, QuantizeOptions(sram=arena - 1), tmp_path / "build")
+    (problem,) = error.problems
+    assert problem.code == "budget-exceeded"
+    assert f"{arena:,} bytes of SRAM" in problem.message
+    assert ": 1 bytes too many" in problem.message
+    assert "conv2d" in problem.where
+    assert problem.hint
+    assert quantize(small_model, tmp_path / "fits", QuantizeOptions(sram=arena)).plan.arena_bytes == arena
+
+
+def test_flash_has_a_budget_too(small: Build, small_model: Path, tmp_path: Path) -> None:
+    weights = small.model.weight_bytes
+    error = problem_of(small_model, QuantizeOptions(flash=weights - 1), tmp_path / "build")
+    assert f"{weights:,} bytes of flash" in str(error)
+
+
+def test_a_build_without_data_is_marked(small: Build) -> None:
+    assert not small.calibrated
+    assert small.manifest["calibrated"] is False
+    assert json.loads((small.folder / "report.json").read_bytes())["calibrated"] is False
+    assert small.manifest["calibration"] is None
+
+
+def test_a_build_with_data_is_not(small_model: Path, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((4, 6, 6, 2)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=values)
+    build = quantize(small_model, tmp_path / "build", QuantizeOptions(calibration=tmp_path / "data.npz"))
+    assert build.calibrated
+    assert build.manifest["calibration"]["name"] == "data.npz"
+
+
+def test_calibration_data_of_another_shape_are_refused(small_model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((4, 6, 6, 3), np.float32))
+    error = problem_of(small_model, QuantizeOptions(calibration=tmp_path / "data.npz"), tmp_path / "build")
+    assert "6, 6, 3" in str(error) or "6 x 6 x 3" in str(error)
+
+
+def test_an_unknown_range_method_is_a_usage_error(small_model: Path, tmp_path: Path) -> None:
+    error = problem_of(small_model, QuantizeOptions(ranges="magic"), tmp_path / "build")
+    assert error.exit_code == 2
+    assert "magic" in str(error)
+    assert "mse" in error.problems[0].hint
+
+
+def test_a_missing_model_is_one_message(tmp_path: Path) -> None:
+    error = problem_of(tmp_path / "missing.onnx", QuantizeOptions(), tmp_path / "build")
+    assert [problem.code for problem in error.problems] == ["no-such-file"]
+
+
+def test_two_outputs_go_all_the_way(small: Build) -> None:
+    assert [tensor.elements for tensor in small.model.outputs] == [7, 20]
+    header = (small.folder / "model" / "net.h").read_text()
+    assert "net_output(void)" in header
+    assert "net_output_1(void)" in header
+    assert verify(small, "host").equal
+
+
+@pytest.mark.parametrize(
+    ("nodes", "name"), [("y = Relu(x)", "relu"), ("y = Sigmoid(x)", "*_"), ("y = Flatten(x)", "f")]
+)
+def test_a_network_of_one_operator(nodes: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.onnx"
+    shape = "float[1,32]" if "Flatten" in nodes else "float[1,32,1,1]"
+    path.write_bytes(network(f"(float[1,32,1,1] x) => ({shape} y)", nodes))
+    build = quantize(path, tmp_path / "build")
+    result = verify(build, "host")
+    assert result.equal
+    assert result.layers_compared == ("Flatten" not in nodes)
