@@ -80,9 +80,13 @@ class Prepared:
     inputs: np.ndarray = field(repr=False)
 
 
-def all_networks() -> list[object]:
-    """Parameters for tests."""
-    return [pytest.param(network, id=network.name) for network in NETWORKS]
+def networks(*, quantized: bool | None = None) -> list[object]:
+    """Parameters for tests: all networks, or those that come as an int8 file, or those that don't."""
+    return [
+        pytest.param(network, id=network.name)
+        for network in NETWORKS
+        if quantized is None or quantized == network.name.endswith("-int8")
+    ]
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from mcukit.tflite.micro import run_tflm
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.evaluate import evaluate
 from mcukit.workflow.verify import verify
-from tests.networks.conftest import MODELS, Prepared, all_networks
+from tests.networks.conftest import MODELS, Prepared, networks
 
-each_network = pytest.mark.parametrize("prepared", all_networks(), indirect=True)
+each_network = pytest.mark.parametrize("prepared", networks(), indirect=True)
 
 
 @each_network
@@ -35,10 +35,8 @@ def test_maps_equal_litert_up_to_the_first_fully_connected_layer(prepared: Prepa
     assert result.layers_compared >= before > 10
 
 
-@each_network
+@pytest.mark.parametrize("prepared", networks(quantized=True), indirect=True)
 def test_imported_int8_file_gives_the_bytes_of_that_file(prepared: Prepared) -> None:
-    if not prepared.network.name.endswith("-int8"):
-        pytest.skip("not an int8 file")
     original = (MODELS / prepared.network.file).read_bytes()
     fed = prepared.inputs.reshape(-1, *prepared.build.model.input.shape[1:])
     expected = run_tflm(original, fed)[0]

@@ -78,7 +78,8 @@ def test_prescribed_maps_and_the_input_are_requantized_before_a_concatenation() 
     graph = quantized(steps, {"in": (-3.0, 3.0), "c": (-3.0, 8.0), "again": (-3.0, 8.0)}, "again")
     assert quantization(graph, "s").same_as(SIGMOID_OUTPUT)
     assert quantization(graph, "in").tensor_scale == np.float32(6 / 255)
-    assert sum(isinstance(node.operator, Requantize) for node in graph.nodes) == 3
+    converted = [node.inputs[0] for node in graph.nodes if isinstance(node.operator, Requantize)]
+    assert (converted.count("s"), converted.count("in"), converted.count("p")) == (2, 1, 0)
     for node in graph.nodes:
         if node.operator.ties_quantization:
             assert all(quantization(graph, name).same_as(quantization(graph, node.output)) for name in node.inputs)
@@ -110,9 +111,7 @@ def test_shared_constants_get_integers_for_each_reader() -> None:
         assert bias.tensor_scale == np.float32(source.tensor_scale * weights.tensor_scale)
         integers = graph.tensors[node.inputs[2]].data
         assert integers is not None
-        assert float(integers[0]) * bias.tensor_scale == np.float32(0.25).item() or (
-            abs(float(integers[0]) * bias.tensor_scale - 0.25) <= bias.tensor_scale
-        )
+        assert abs(float(integers[0]) * bias.tensor_scale - 0.25) <= 0.51 * bias.tensor_scale
 
 
 def test_what_an_operator_can_not_give_narrows_the_range() -> None:
