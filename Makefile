@@ -21,6 +21,7 @@ help:
 
 demo: $(VENV)/.demo-installed
 	$(BIN)/mcukit demo
+	@echo "mcukit is $(BIN)/mcukit here; to call it by its name: . $(BIN)/activate"
 
 test: $(VENV)/.dev-installed
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The smallest program that uses a model: linked without startup code, its sections are the model's footprint. */
-#include "model.h"
+#include "mcukit_model.h"
 
 int main(void)
 {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "mcukit_nn.h"
-#include "model.h"
+#include "mcukit_model.h"
 #include "port.h"
 
 /* Regions of counted instructions. The layers follow REGION_INVOKE, and then comes REGION_FINISHED. */
@@ -67,7 +67,7 @@ static void trace_rows(uint16_t layer, const mk_map *map, uint16_t first_row, ui
 
 PORT_UNCOUNTED void mk_layer_begin(uint16_t layer)
 {
-    if (layer >= MCUKIT_LAYERS) {
+    if (layer + 1u > MCUKIT_LAYERS) { /* written so that it is no tautology for a network without layers */
         port_exit(PORT_EXIT_LAYER);
     }
     mk_regions[REGION_LAYER + layer] = 0;

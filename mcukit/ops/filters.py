@@ -139,7 +139,8 @@ class FilterArithmetic:
         theirs = np.abs(self.bias) + centred * magnitudes
         ours = np.abs(self.folded_bias) + 128 * magnitudes
         left = np.maximum(self.shift, 0)
-        return int(np.maximum(theirs << left, ours << left).max(initial=0))
+        # In floating point, which has no width to overflow: scales of a hostile file can ask for any shift.
+        return int(np.ldexp(np.maximum(theirs, ours).astype(np.float64), left).max(initial=0.0))
 
     def fields(self, layout: str) -> tuple[Field, ...]:
         """Struct members that all kernels with weights have. layout: the weights' dimensions in words."""

@@ -33,13 +33,21 @@ def quantize_graph(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
             after = integers
             if before.data is not None:
                 # A constant that two nodes share may have integers of its own in each of them.
-                after = replace(
-                    after, name=before.name if len(_readers(graph, before)) == 1 else f"{node.name}/{before.name}"
-                )
-                tensors[after.name] = after
+                shared = len(_readers(graph, before)) > 1
+                name = _free_name(tensors, f"{node.name}/{before.name}") if shared else before.name
+                after = replace(after, name=name)
+                tensors[name] = after
             names.append(after.name)
         nodes.append(replace(node, inputs=tuple(names)))
     return graph.replace(tensors=tensors, nodes=tuple(nodes))
+
+
+def _free_name(tensors: Mapping[str, Tensor], wanted: str) -> str:
+    """`wanted`, or something like it that no tensor is called."""
+    name = wanted
+    while name in tensors:
+        name += "'"
+    return name
 
 
 def _readers(graph: Graph, tensor: Tensor) -> list[Node]:
@@ -62,7 +70,7 @@ def _separate_prescribed_maps(graph: Graph, ranges: Mapping[str, Range]) -> tupl
             for name in dict.fromkeys(maps):
                 if not _is_prescribed(graph, producers, name):
                     continue
-                copy = f"{name}/requantized/{node.name}"
+                copy = _free_name(tensors, f"{name}/requantized/{node.name}")
                 tensors[copy] = replace(tensors[name], name=copy)
                 widened[copy] = ranges[name]
                 nodes.append(Node(copy, Requantize(), (name,), copy))
@@ -78,9 +86,11 @@ def _is_prescribed(graph: Graph, producers: Mapping[str, Node], name: str) -> bo
         node = producers[name]
         if node.operator.fixed_output(graph.node_inputs(node)) is not None:
             return True
-        if not node.operator.ties_quantization:
+        maps = graph.map_inputs(node)
+        # A concatenation's own inputs are separated from what is prescribed, so that its range is its own.
+        if not node.operator.ties_quantization or len(maps) > 1:
             return False
-        name = graph.map_inputs(node)[0]
+        name = maps[0]
     return True
 
 

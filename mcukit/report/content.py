@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcukit.boards import Board
+from mcukit.emulation.measure import Measurement
 from mcukit.planning.plan import Plan
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.report.metrics import ErrorMetrics
-from mcukit.workflow.measure import Measurement
 
 REPORT_SCHEMA = 1
 

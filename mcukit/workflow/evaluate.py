@@ -15,7 +15,7 @@ from mcukit.calibration.float_model import FloatModel
 from mcukit.errors import McukitError
 from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.workflow.build import Build
-from mcukit.workflow.execute import execute
+from mcukit.workflow.execute import check_executor, execute
 from mcukit.workflow.progress import Progress, no_progress
 
 CHUNK = 16
@@ -48,6 +48,7 @@ def evaluate(
         raise McukitError(
             "missing-labels", "the data have no labels", hint="give an .npz with x and y, or --labels CSV with --images"
         )
+    check_executor(on)
     report = progress or no_progress
     labels = np.asarray(dataset.labels)
     if not len(labels) or len(labels) != len(dataset.values):

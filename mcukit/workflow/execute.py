@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EXECUTORS", "Execution", "execute"]
+__all__ = ["EXECUTORS", "Execution", "check_executor", "execute"]
 
 from dataclasses import dataclass
 
@@ -38,8 +38,8 @@ class Execution:
     maps: dict[str, Int8Array]
 
 
-def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, jobs: int = 1) -> Execution:
-    """Runs inputs (N, input bytes) int8 on an executor. jobs: processes for the host."""
+def check_executor(on: str) -> None:
+    """Raises McukitError "unknown-target"."""
     if on not in EXECUTORS:
         raise McukitError(
             "unknown-target",
@@ -48,6 +48,11 @@ def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, job
             hint=f"choose one of {', '.join(EXECUTORS)}",
             exit_code=2,
         )
+
+
+def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, jobs: int = 1) -> Execution:
+    """Runs inputs (N, input bytes) int8 on an executor. jobs: processes for the host."""
+    check_executor(on)
     if on == "reference":
         run = run_reference(build.model, inputs, keep_maps=maps)
         return Execution(run.outputs[0].reshape(len(inputs), -1), run.maps)

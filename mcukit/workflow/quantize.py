@@ -13,6 +13,7 @@ import mcukit
 from mcukit.boards import Board, load_board
 from mcukit.calibration.preprocessing import IDENTITY
 from mcukit.calibration.ranges import DEFAULT_RANGES
+from mcukit.emulation.measure import Measurement, measure
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
 from mcukit.export.names import file_stem
@@ -33,7 +34,6 @@ from mcukit.tflite.writer import write_tflite
 from mcukit.workflow.budget import Budget
 from mcukit.workflow.build import Build, check_output, json_bytes, load_build, write_build
 from mcukit.workflow.calibrate import Quantized, quantize_float
-from mcukit.workflow.measure import Measurement, measure
 from mcukit.workflow.options import QuantizeOptions, with_settings
 from mcukit.workflow.progress import Progress, no_progress
 
@@ -114,7 +114,7 @@ def _measure(model: IntegerModel, c_files: Mapping[str, str], board: Board | Non
     if board is None:
         return None
     try:
-        return measure(model, c_files, board.emulation_target)
+        return measure(model, file_stem(model.name), c_files, board.emulation_target)
     except McukitError as error:
         if error.problems[0].code != "missing-tool":
             raise

@@ -134,25 +134,31 @@ def test_an_incomplete_model_is_refused(write_model: ModelWriter) -> None:
     assert problem_of(caught).code == "missing-file"
 
 
+ARM = {
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "qemu-system-arm": "qemu-system-arm",
+}
+RISCV = {
+    "riscv64-unknown-elf-gcc": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    "qemu-system-riscv32": "qemu-system-misc",
+}
+
+
 @pytest.mark.parametrize(
-    ("target", "tool", "package"),
-    [
-        ("host", "cc", "gcc"),
-        ("cortex-m4", "qemu-system-arm", "qemu-system-arm"),
-        ("cortex-m7", "qemu-system-arm", "qemu-system-arm"),
-        ("riscv32", "qemu-system-riscv32", "qemu-system-misc"),
-    ],
+    ("target", "packages"), [("host", {"cc": "gcc"}), ("cortex-m4", ARM), ("cortex-m7", ARM), ("riscv32", RISCV)]
 )
-def test_a_missing_tool_is_named_with_its_package(
-    target: str, tool: str, package: str, write_model: ModelWriter, monkeypatch: pytest.MonkeyPatch
+def test_all_missing_tools_are_named_with_their_packages(
+    target: str, packages: dict[str, str], write_model: ModelWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = write_model(NOTHING)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(McukitError) as caught:
         run_on_target(model, target, ONE_INPUT)
-    assert problem_of(caught).code == "missing-tool"
-    assert problem_of(caught).message == f"{tool} is not installed"
-    assert f"apt-get install {package}" in problem_of(caught).hint
+    problems = caught.value.problems
+    assert {problem.code for problem in problems} == {"missing-tool"}
+    assert [problem.message for problem in problems] == [f"{tool} is not installed" for tool in packages]
+    for problem, package in zip(problems, packages.values(), strict=True):
+        assert f"apt-get install {package}" in problem.hint
 
 
 def test_an_emulator_without_plugins_is_refused(

@@ -63,3 +63,13 @@ def test_a_refusal_of_an_operator_gets_its_node() -> None:
         "node 'first' (requantize)",
         "node 'second' (requantize)",
     ]
+
+
+def test_no_shift_is_too_large_for_the_proof() -> None:
+    graph = chain(0)
+    huge, tiny = Quantization.per_tensor(1e15, 0), Quantization.per_tensor(1e-6, 0)
+    tensors = dict(graph.tensors)
+    tensors["m0"] = Tensor("m0", (1, 2, 2, 1), None, huge)
+    tensors["m1"] = Tensor("m1", (1, 2, 2, 1), None, tiny)
+    with pytest.raises(McukitError, match="conv0"):
+        lower(graph.replace(tensors=tensors))

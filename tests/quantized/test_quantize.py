@@ -92,6 +92,25 @@ def test_one_map_twice_in_a_concatenation_is_requantized_once() -> None:
     assert graph.nodes[-1].inputs == (graph.nodes[1].output,) * 2
 
 
+def test_the_range_of_a_concatenation_is_its_own() -> None:
+    steps: list[Step] = [("s", Sigmoid(), ("in",)), ("c", Concat(), ("s", "in")), ("d", Concat(), ("c", "p"))]
+    steps.insert(2, ("p", CLIP, ("in",)))
+    graph = quantized(steps, {}, "d")
+    requantized = [node.inputs[0] for node in graph.nodes if isinstance(node.operator, Requantize)]
+    assert requantized == ["s", "in"]
+
+
+def test_new_tensors_do_not_take_names_of_the_model() -> None:
+    steps: list[Step] = [
+        ("s", Sigmoid(), ("in",)),
+        ("s/requantized/c", CLIP, ("in",)),
+        ("c", Concat(), ("s", "s/requantized/c")),
+    ]
+    graph = quantized(steps, {}, "c")
+    assert [node.operator.op_name for node in graph.nodes] == ["sigmoid", "clip", "requantize", "concat"]
+    assert len({node.output for node in graph.nodes}) == 4
+
+
 def test_a_view_of_a_prescribed_map_keeps_what_is_prescribed() -> None:
     steps: list[Step] = [("s", Sigmoid(), ("in",)), ("v", Reshape((1, 16)), ("s",))]
     assert quantization(quantized(steps, {"v": (0.0, 0.1)}, "v"), "v").same_as(SIGMOID_OUTPUT)

@@ -11,8 +11,9 @@ import pytest
 
 from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
+from mcukit.workflow.emulate import emulate
 from mcukit.workflow.quantize import QuantizeOptions, quantize
-from mcukit.workflow.verify import verify
+from mcukit.workflow.verify import random_inputs, verify
 from tests.importers.onnx_text import network
 
 
@@ -83,10 +84,19 @@ def test_two_outputs_go_all_the_way(small: Build) -> None:
     assert verify(small, "host").equal
 
 
-@pytest.mark.parametrize(("operator", "name"), [("Relu", "relu"), ("Sigmoid", "*_")])
+@pytest.mark.parametrize(("operator", "name"), [("Relu", "relu"), ("Sigmoid", "*_"), ("Tanh", "model")])
 def test_a_network_of_one_operator(operator: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.onnx"
     path.write_bytes(network("(float[1,2,4,4] x) => (float[1,2,4,4] y)", f"y = {operator}(x)"))
     result = verify(quantize(path, tmp_path / "build"), "host")
     assert result.equal
     assert result.layers_compared == 1
+
+
+def test_a_network_that_computes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "view.onnx"
+    path.write_bytes(network("(float[1,1,4,4] x) => (float[1,16] y)", "y = Flatten(x)"))
+    build = quantize(path, tmp_path / "build", QuantizeOptions(board="nucleo_f446re"))
+    inputs = random_inputs(build, 2)
+    assert build.c_sources().layers == 0
+    np.testing.assert_array_equal(emulate(build, "cortex-m4", inputs).outputs, inputs, strict=True)

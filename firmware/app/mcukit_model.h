@@ -3,8 +3,8 @@
  * Lets one application serve any generated model. Compile with, for a model called vww:
  *     -DMCUKIT_MODEL_HEADER="vww.h" -DMCUKIT_MODEL=vww -DMCUKIT_MODEL_MACROS=VWW
  */
-#ifndef MCUKIT_MODEL_H
-#define MCUKIT_MODEL_H
+#ifndef MCUKIT_MODEL_ADAPTER_H
+#define MCUKIT_MODEL_ADAPTER_H
 
 #include MCUKIT_MODEL_HEADER
 

@@ -17,7 +17,6 @@ from mcukit.emulation.build import CSources
 from mcukit.emulation.runner import run_on_target
 from mcukit.emulation.targets import target_named
 from mcukit.emulation.toolchain import find_tool
-from mcukit.export.names import file_stem
 from mcukit.quantized.integer import IntegerModel
 
 
@@ -38,8 +37,10 @@ class Measurement:
     layers: Mapping[str, int]
 
 
-def measure(model: IntegerModel, c_files: Mapping[str, str], target: str) -> Measurement:
+def measure(model: IntegerModel, name: str, c_files: Mapping[str, str], target: str) -> Measurement:
     """Compiles `c_files` (content by name) for an emulated target and runs one inference, plain and with hooks.
+
+    name: the C identifier that the model's files and functions begin with.
 
     Raises McukitError "missing-tool" where compiler or emulator are not installed.
     """
@@ -50,11 +51,9 @@ def measure(model: IntegerModel, c_files: Mapping[str, str], target: str) -> Mea
     inputs = np.full((1, model.input.elements), quantization.zero_point, np.int8)
     with tempfile.TemporaryDirectory(prefix="mcukit-measure-") as scratch:
         folder = Path(scratch)
-        for name, text in c_files.items():
-            (folder / name).write_text(text)
-        sources = CSources(
-            file_stem(model.name), folder, len(computed), model.input.elements, model.outputs[0].elements
-        )
+        for file, text in c_files.items():
+            (folder / file).write_text(text)
+        sources = CSources(name, folder, len(computed), model.input.elements, model.outputs[0].elements)
         plain = run_on_target(sources, target, inputs)
         profiled = run_on_target(sources, target, inputs, profile=True)
     counts = [sum(classes.values()) for classes in profiled.layer_instructions or ()]
