@@ -25,6 +25,7 @@ from pathlib import Path
 import jinja2
 import mcukit
 from mcukit.boards import list_boards, load_board
+from mcukit.demo import demo_model_path
 from mcukit.resources import boards_dir, firmware_dir
 
 package = Path(mcukit.__file__).parent
@@ -35,6 +36,9 @@ print(package)
 print(firmware_dir(), (firmware_dir() / "mcukit_nn" / "src" / "mcukit_nn.h").is_file())
 print(boards_dir(), len(list_boards()), load_board("nucleo_f446re").sram_bytes)
 print(version("mcukit"), command.value)
+
+build = mcukit.quantize(demo_model_path(), Path("build"), mcukit.QuantizeOptions(board="nucleo_h743zi"))
+print(build.report["emulation"]["instructions"] > 0, mcukit.verify(build, "host").equal)
 """
 
 
@@ -105,4 +109,5 @@ def test_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> 
         f"{package / '_data' / 'firmware'} True",
         f"{package / '_data' / 'boards'} {boards} 131072",
         f"{mcukit.__version__} mcukit.cli.main:main",
+        "True True",
     ]

@@ -15,7 +15,7 @@ from mcukit import __version__
 from mcukit.planning.plan import Plan
 from mcukit.report.blocks import printable
 from mcukit.report.memory import MemoryBlock, memory_blocks
-from mcukit.report.units import count, percent, ratio, shape, size
+from mcukit.report.units import count, percent, ratio, shape, short_name, size
 
 _CHART_WIDTH = 960.0
 _CHART_HEIGHT = 320.0
@@ -66,7 +66,8 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(count=count, percent=percent, ratio=ratio, shape=shape, size=size, printable=printable)
+    environment.filters.update(count=count, percent=percent, ratio=ratio, shape=shape, size=size)
+    environment.filters.update(printable=printable, short_name=short_name)
     blocks = memory_blocks(plan, content["layers"]) if plan else ()
     return environment.get_template("report.html.j2").render(
         content=content,
@@ -135,8 +136,8 @@ def _rectangles(blocks: Sequence[MemoryBlock], arena_bytes: int, layers: int) ->
 
 
 def _fitting(text: str, width: float) -> str:
-    """The text, cut to the width; "" where not even a few characters fit."""
+    """The end of the text, as names differ there; "" where not even a few characters fit."""
     room = int(width / _LABEL_WIDTH) - 1
     if len(text) <= room:
         return text
-    return f"{text[: room - 1]}…" if room >= 4 else ""
+    return f"…{text[1 - room :]}" if room >= 4 else ""
