@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnxruntime
 import pytest
 
+from mcukit.calibration.float_model import FloatModel
+from mcukit.demo import demo_model_path
+from mcukit.tflite.litert import run_litert_reference
 from mcukit.tflite.micro import run_tflm
+from mcukit.tflite.reader import read_tflite
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.evaluate import evaluate
 from mcukit.workflow.verify import verify
@@ -65,3 +70,23 @@ def test_report_and_emulator_agree_on_sizes(prepared: Prepared) -> None:
     assert 0 <= run.weight_bytes - prepared.build.report["weight_bytes"] < 4 * 8 * len(run.layers)
     assert sum(layer.instructions for layer in run.layers) <= (run.instructions or 0) * 1.01
     assert len(run.layers) == prepared.build.c_sources().layers
+
+
+@pytest.mark.parametrize("prepared", networks(quantized=False), indirect=True)
+def test_the_imported_float_network_is_the_original(prepared: Prepared) -> None:
+    path = MODELS / prepared.network.file if prepared.network.file else demo_model_path()
+    real = prepared.build.real_inputs(prepared.evaluation.values[:4])
+    graph = prepared.build.float_graph()
+    assert graph is not None
+    ours = FloatModel(graph).outputs(real)[0].reshape(len(real), -1)
+    if path.suffix == ".onnx":
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (described,) = session.get_inputs()
+        wanted = real.transpose(0, 3, 1, 2) if described.shape[1] == 3 else real
+        original = np.concatenate([session.run(None, {described.name: image[None]})[0] for image in wanted])
+    else:
+        data = path.read_bytes()
+        output = read_tflite(data, path.name).main.outputs[0]
+        original = run_litert_reference(data, real)[output]
+    # Floating point: the order of additions differs, so that this is no comparison of bytes.
+    np.testing.assert_allclose(ours, original.reshape(len(real), -1), rtol=1e-3, atol=1e-4)
