@@ -6,6 +6,7 @@ from __future__ import annotations
 __all__ = ["IDENTITY", "Preprocessing", "parse_numbers"]
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,7 @@ IDENTITY = Preprocessing()
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:
     """Numbers separated by commas or blanks; fractions such as 1/255 are accepted."""
     numbers = []
-    for word in text.replace(",", " ").split():
+    for word in re.split(r"\s*,\s*|\s+", text.strip()) if text.strip() else ():
         numerator, _, denominator = word.partition("/")
         try:
             number = float(numerator) / float(denominator) if denominator else float(word)

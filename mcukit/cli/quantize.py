@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 RANGES = ("output-error", "mse", "percentile", "min-max")
 """mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
 
+RAW_HINT = "if the network was not trained on such values, give --scale, --mean and --std as it was"
+NARROW_INPUT, WIDE_INPUT = 0.05, 16.0
+"""Inputs that span less, or reach further without any preprocessing, are rarely what a network was trained on."""
+
 
 @click.command()
 @click.argument("model", type=PATH)
@@ -77,6 +81,8 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     with output.progress() as progress:
         build = run(model, folder, options, progress)
     warn_if_uncalibrated(output, build.calibrated)
+    for problem in _doubtful_input(build):
+        output.warn(problem)
     if build.report["board"] and not build.report["emulation"]:
         output.warn(
             Problem(
@@ -88,6 +94,20 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     fields = {**build.report, "build": str(build.folder)}
     output.result(fields, lambda: [*build_view(build.report), *_next_steps(build)])
     return 0
+
+
+def _doubtful_input(build: Build) -> list[Problem]:
+    """What points to forgotten or doubled preprocessing. Only the user can know, so that it is no error."""
+    from mcukit.calibration.preprocessing import IDENTITY
+
+    low, high = build.report["input_range"]
+    if high - low < NARROW_INPUT:
+        message = f"the network's input only goes from {low:.3g} to {high:.3g} over the calibration data"
+        return [Problem("doubtful-input", message, hint="were they scaled already?")]
+    if build.preprocessing == IDENTITY and build.float_graph() is not None and max(-low, high) > WIDE_INPUT:
+        message = f"the network's input goes from {low:.3g} to {high:.3g}, because the data are used as they are stored"
+        return [Problem("doubtful-input", message, hint=RAW_HINT)]
+    return []
 
 
 def _next_steps(build: Build) -> list[Block]:

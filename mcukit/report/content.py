@@ -55,6 +55,7 @@ def report_content(
         "plan": {"schedule": plan.schedule},
         "calibrated": calibrated,
         "input_shape": list(model.input.shape),
+        "input_range": _input_range(model),
         "output_shapes": [list(tensor.shape) for tensor in model.outputs],
         "macs": sum(layer["macs"] for layer in layers),
         "macs_redundant": 0,
@@ -68,6 +69,15 @@ def report_content(
         "emulation": None if measurement is None else _emulation(measurement),
         "layers": layers,
     }
+
+
+def _input_range(model: IntegerModel) -> list[float] | None:
+    """The real values that the network's input can express."""
+    quantization = model.input.quantization
+    if quantization is None:
+        return None
+    scale, zero_point = quantization.tensor_scale, quantization.zero_point
+    return [scale * (quantization.minimum - zero_point), scale * (quantization.maximum - zero_point)]
 
 
 def _emulation(measurement: Measurement) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def inspection_view(inspection: Inspection) -> list[Block]:
 def build_view(content: Mapping[str, Any]) -> list[Block]:
     """The content of report.json: the figures that decide, then every layer."""
     budget = content["budget"]
+    low, high = content["input_range"]
     facts = [
+        ("network input", f"{ratio(low)} to {ratio(high)}, after scale, mean and std"),
         ("SRAM for maps", _against(content["arena_bytes"], budget["sram"])),
         ("flash for weights", _against(content["weight_bytes"], budget["flash"])),
         ("multiply-accumulates", count(content["macs"])),

@@ -31,7 +31,8 @@ class LayerCount:
 class Emulation:
     """Counts are of the last input. What the host can't measure is None.
 
-    outputs: (N, output bytes) int8. code_bytes, weight_bytes: flash; arena_bytes, static_ram_bytes, stack_bytes: RAM.
+    outputs: (N, output bytes) int8 of the first output. code_bytes, weight_bytes: flash. arena_bytes, static_ram_bytes,
+    stack_bytes: RAM.
     """
 
     target: str

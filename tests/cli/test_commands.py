@@ -94,9 +94,21 @@ def test_quantize_alone_works_and_every_later_report_says_so(run: Run, model: Pa
 def test_quantize_finds_calibration_beside_the_model(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
     shutil.copy(model, tmp_path / "tiny.onnx")
     shutil.copy(data, tmp_path / "calibration.npz")
-    result = run("quantize", tmp_path / "tiny.onnx", "-o", tmp_path / "built", "--json")
+    result = run("quantize", tmp_path / "tiny.onnx", "--scale", "1/255", "-o", tmp_path / "built", "--json")
     assert parsed(result)["calibrated"] is True
+    assert parsed(result)["input_range"] == pytest.approx([0.0, 1.0], abs=0.01)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(("scale", "warning"), [("1", "as they are stored"), ("1/65536", "only goes from 0 to 0.00")])
+def test_doubtful_preprocessing_is_pointed_out(
+    run: Run, model: Path, data: Path, tmp_path: Path, scale: str, warning: str
+) -> None:
+    result = run("quantize", model, "--calibration", data, "--scale", scale, "-o", tmp_path / "built", "--json")
+    (found,) = parsed(result)["warnings"]
+    assert found["code"] == "doubtful-input"
+    assert warning in found["message"]
+    assert warning in result.stderr
 
 
 def test_a_budget_that_is_exceeded_writes_nothing(run: Run, model: Path, data: Path, tmp_path: Path) -> None:

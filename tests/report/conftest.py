@@ -25,6 +25,7 @@ def content() -> dict[str, Any]:
     """As report.json has it."""
     return {
         "schema": 1, "name": "net", "model": "net", "board": None, "plan": {"schedule": "layers"},
+        "input_range": [0.0, 1.0],
         "calibrated": True, "input_shape": [1, 8, 8, 1], "output_shapes": [[1, 10]], "macs": 2000,
         "macs_redundant": 0, "bitops": 128000, "arena_bytes": 400, "pushed_arena_bytes": None, "weight_bytes": 432,
         "tflite": {"bytes": 3000, "tflm_arena_bytes": None}, "accuracy": None, "emulation": None,
