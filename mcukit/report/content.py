@@ -17,6 +17,9 @@ from mcukit.report.metrics import ErrorMetrics
 
 REPORT_SCHEMA = 1
 
+PORTABLE = "portable"
+"""The kernel set that every target has."""
+
 
 @dataclass(frozen=True)
 class TfliteFacts:
@@ -52,6 +55,7 @@ def report_content(
         "name": model.name,
         "model": model.name,
         "board": None if board is None else board.id,
+        "kernels": PORTABLE if board is None else board.kernels,
         "plan": {"schedule": plan.schedule},
         "calibrated": calibrated,
         "input_shape": list(model.input.shape),

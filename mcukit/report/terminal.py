@@ -72,6 +72,7 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         ("flash for weights", _against(content["weight_bytes"], budget["flash"])),
         ("multiply-accumulates", count(content["macs"])),
         ("schedule", content["plan"]["schedule"]),
+        ("kernels", content["kernels"]),
         (".tflite file", size(content["tflite"]["bytes"])),
     ]
     if content["tflite"]["tflm_arena_bytes"] is not None:

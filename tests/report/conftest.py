@@ -24,7 +24,8 @@ def layer(name: str, op: str, inputs: list[str], output: str, **more: object) ->
 def content() -> dict[str, Any]:
     """As report.json has it."""
     return {
-        "schema": 1, "name": "net", "model": "net", "board": None, "plan": {"schedule": "layers"},
+        "schema": 1, "name": "net", "model": "net", "board": None, "kernels": "portable",
+        "plan": {"schedule": "layers"},
         "input_range": [0.0, 1.0],
         "calibrated": True, "input_shape": [1, 8, 8, 1], "output_shapes": [[1, 10]], "macs": 2000,
         "macs_redundant": 0, "bitops": 128000, "arena_bytes": 400, "pushed_arena_bytes": None, "weight_bytes": 432,
