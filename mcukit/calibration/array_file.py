@@ -134,7 +134,7 @@ def _errors_reported(where: str) -> Iterator[None]:
     except OSError as error:
         _refuse("unreadable-data", f"can't be read: {error.strerror or error}", where, cause=error)
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
-        _refuse("unreadable-data", f"is damaged: {error}", where, cause=error)
+        _refuse("unreadable-data", f"is damaged, or no .npz file: {error}", where, "np.savez(file, x=samples)", error)
     except (NotImplementedError, RuntimeError) as error:
         _refuse("unreadable-data", f"can't be unpacked: {error}", where, "save it with np.savez", error)
 

@@ -102,7 +102,7 @@ def _samples_name(arrays: dict[str, npt.NDArray[np.generic]], path: Path) -> str
     found = ", ".join(map(repr, list(arrays)[:_MOST_NAMES_SHOWN])) or "nothing"
     raise McukitError(
         "unreadable-data",
-        f"has no array x, but {found}",
+        f"has no array x; what it has: {found}",
         where=str(path),
         hint="np.savez(file, x=samples, y=labels)",
     )

@@ -105,9 +105,9 @@ def test_vectors_are_samples_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "code", "place", "message"),
     [
-        ({}, "unreadable-data", "", "has no array x, but nothing"),
-        ({"a": pixels(1), "b": pixels(1)}, "unreadable-data", "", "has no array x, but 'a', 'b'"),
-        ({"y": pixels(1)}, "unreadable-data", "", "has no array x, but 'y'"),
+        ({}, "unreadable-data", "", "has no array x; what it has: nothing"),
+        ({"a": pixels(1), "b": pixels(1)}, "unreadable-data", "", "has no array x; what it has: 'a', 'b'"),
+        ({"y": pixels(1)}, "unreadable-data", "", "has no array x; what it has: 'y'"),
         ({"x": np.array([{}])}, "unreadable-data", ": x", "has values of type object"),
         (
             {"x": np.zeros((1, *SHAPE), np.complex64)},
@@ -243,7 +243,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(content)
     problem = refusal(path)
     assert problem.code == "unreadable-data"
-    assert "is damaged: Bad CRC-32" in problem.message
+    assert "is damaged, or no .npz file: Bad CRC-32" in problem.message
 
 
 @settings(max_examples=300, deadline=None)
@@ -273,7 +273,7 @@ def test_no_damage_makes_anything_but_a_refusal(
         ("absent.npy", "can't be read: No such file or directory"),
         ("absent", "does not exist"),
         ("note.txt", "is neither an .npz or .npy file nor a folder"),
-        ("text.npz", "is damaged: File is not a zip file"),
+        ("text.npz", "is damaged, or no .npz file: File is not a zip file"),
     ],
 )
 def test_paths_that_hold_no_samples(tmp_path: Path, name: str, message: str) -> None:
