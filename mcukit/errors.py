@@ -7,10 +7,11 @@ a file has several problems they are reported together, so that nobody has to fi
 
 from __future__ import annotations
 
-__all__ = ["McukitError", "Problem"]
+__all__ = ["McukitError", "Problem", "unwritable_output"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,13 @@ class McukitError(Exception):
         error.problems = tuple(problems)
         error.args = ("\n".join(str(problem) for problem in problems),)
         return error
+
+
+def unwritable_output(what: str, folder: Path, error: OSError) -> McukitError:
+    """The error for a folder that can't be written. what: the subject of the sentence, such as "the build"."""
+    return McukitError(
+        "unwritable-output",
+        f"{what} can't be written: {error.strerror or error}",
+        where=str(folder),
+        hint="choose a folder you can write to with -o",
+    )

@@ -17,7 +17,7 @@ from mcukit.cli.emulate import emulation_fields
 from mcukit.cli.evaluate import evaluation_fields
 from mcukit.cli.options import PATH, json_option
 from mcukit.cli.output import Output, Progress
-from mcukit.errors import McukitError, Problem
+from mcukit.errors import McukitError, Problem, unwritable_output
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.terminal import difference_text
 from mcukit.report.units import ABSENT, count, percent, size
@@ -142,12 +142,7 @@ def _write_inputs(folder: Path, progress: Progress) -> _Files:
         np.savez(files.calibration, x=calibration)
         np.savez(files.evaluation, x=images, y=labels)
     except OSError as error:
-        raise McukitError(
-            "unwritable-output",
-            f"the demo's files can't be written: {error.strerror or error}",
-            where=str(folder),
-            hint="choose a folder you can write to with -o",
-        ) from error
+        raise unwritable_output("the demo's files", folder, error) from error
     return files
 
 

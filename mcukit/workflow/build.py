@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.emulation.build import CSources
-from mcukit.errors import McukitError
+from mcukit.errors import McukitError, unwritable_output
 from mcukit.export.names import file_stem
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.serialize import load_graph
@@ -104,7 +104,7 @@ def write_build(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str,
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable_output("the build", folder, error) from error
     try:
         for name, data in files.items():
             path = scratch / name
@@ -114,7 +114,7 @@ def write_build(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str,
         scratch.chmod(0o755)
         _put_in_place(scratch, folder)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable_output("the build", folder, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -129,7 +129,7 @@ def check_output(folder: Path) -> None:
         if not os.access(existing, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable_output("the build", folder, error) from error
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -230,13 +230,4 @@ def _invalid(folder: Path, reason: str) -> McukitError:
         f"this is no usable build folder: {reason}",
         where=str(folder),
         hint="run `mcukit quantize` again",
-    )
-
-
-def _unwritable(folder: Path, error: OSError) -> McukitError:
-    return McukitError(
-        "unwritable-output",
-        f"the build can't be written: {error.strerror or error}",
-        where=str(folder),
-        hint="choose a folder you can write to with -o",
     )

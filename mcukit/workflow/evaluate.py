@@ -72,14 +72,18 @@ def _scores(
     """Real-valued outputs (N, classes) of the executor and of the float network."""
     graph = build.float_graph()
     float_model = None if graph is None else FloatModel(graph)
+    source, target = build.model.input.quantization, build.model.outputs[0].quantization
+    if source is None or target is None:
+        raise ValueError("input and output of a build are quantized")
     count = len(dataset.values)
     quantized = np.empty((count, build.model.input.elements), np.int8)
     real = []
     for start in range(0, count, CHUNK):
         values = dataset.values[start : start + CHUNK]
-        quantized[start : start + len(values)] = build.quantize_inputs(values)
+        inputs = build.real_inputs(values)
+        quantized[start : start + len(values)] = source.quantize(inputs).reshape(len(values), -1)
         if float_model is not None:
-            real_outputs = float_model.outputs(build.real_inputs(values))[0]
+            real_outputs = float_model.outputs(inputs)[0]
             real.append(real_outputs.reshape(len(values), -1))
         report("float", start + len(values), count)
     report(on, 0, count)
@@ -89,9 +93,6 @@ def _scores(
             "unsuitable-target", f"'{on}' is not bound to compute this network's outputs", where="--on", exit_code=2
         )
     report(on, count, count)
-    target = build.model.outputs[0].quantization
-    if target is None:
-        raise ValueError("the output is not quantized")
     return target.dequantize(outputs), np.concatenate(real) if real else None
 
 

@@ -279,3 +279,11 @@ def test_demo_succeeds_if_all_that_ran_was_equal(
     monkeypatch.setattr("mcukit.cli.demo._fields", lambda result: {"equal": result.succeeded})
     outcome = run("demo", "--json")
     assert (outcome.exit_code, parsed(outcome)["equal"]) == (code, code == 0)
+
+
+def test_a_demo_that_can_not_be_written_is_one_message(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("demo", "-o", tmp_path / "file" / "demo")
+    assert result.exit_code == 1
+    assert "the demo's files can't be written: Not a directory" in result.stderr
+    assert "Traceback" not in result.stderr

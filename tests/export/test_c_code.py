@@ -153,6 +153,16 @@ def test_compiles_without_a_warning(kind: str, target: str, tmp_path: Path) -> N
     compile_files([*TARGETS[target], *STRICT], write(MODELS[kind](), tmp_path), tmp_path)
 
 
+def test_an_arena_smaller_than_planned_does_not_compile(tmp_path: Path) -> None:
+    files, model = write(two_outputs(), tmp_path), two_outputs()
+    header, planned = tmp_path / "two.h", plan_layers(model).arena_bytes
+    command = [*TARGETS["x86-64"], *STRICT]
+    compile_files(command, files, tmp_path)
+    header.write_text(header.read_text().replace(f"ARENA_BYTES {planned}", f"ARENA_BYTES {planned - 4}"))
+    with pytest.raises(AssertionError, match="the_last_buffer_fits"):
+        compile_files(command, files, tmp_path)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_any_name_of_a_network_compiles(network: str, tmp_path: Path) -> None:
     writer = Writer(network)
