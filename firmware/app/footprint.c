@@ -4,8 +4,15 @@
 
 int main(void)
 {
+#if MCUKIT_INPUT_IS_PUSHED
+    mcukit_init();
+    for (;;) {
+        mcukit_push_row(mcukit_next_row());
+    }
+#else
     mcukit_init();
     for (;;) {
         mcukit_invoke();
     }
+#endif
 }

@@ -39,11 +39,30 @@ static void write_all(port_file file, const void *bytes, uint32_t count)
     require(port_write(file, bytes, count) == count, PORT_EXIT_IO);
 }
 
+#if MCUKIT_INPUT_IS_PUSHED
+static int8_t pushed_input[MCUKIT_INPUT_BYTES];
+
+static int8_t *input_place(void)
+{
+    return pushed_input;
+}
+
+/* Stands for the application, which would push rows as they arrive. */
+static void infer(void)
+{
+    for (const int8_t *row = pushed_input; !mcukit_push_row(row); row += MCUKIT_INPUT_ROW_BYTES) {
+    }
+}
+#else
+#define input_place mcukit_input
+#define infer       mcukit_invoke
+#endif
+
 PORT_UNCOUNTED static uint32_t measured_invoke(void)
 {
     port_stack_paint();
     mk_regions[REGION_INVOKE] = 0;
-    mcukit_invoke();
+    infer();
     mk_regions[REGION_FINISHED] = 0;
     return port_stack_used();
 }
@@ -55,12 +74,13 @@ static uint32_t  input_index;
 
 static void trace_rows(uint16_t layer, const mk_map *map, uint16_t first_row, uint16_t last_row)
 {
-    const uint32_t bytes = (uint32_t)(last_row - first_row) * map->row_bytes;
+    const uint32_t tile_row_bytes = (uint32_t)map->columns * map->channels; /* less than a row of a wider buffer */
+    const uint32_t bytes = (uint32_t)(last_row - first_row) * tile_row_bytes;
     const uint32_t record[9] = {input_index,  layer,       first_row,  last_row, map->first_column,
                                 map->columns, map->height, map->width, bytes};
     write_all(trace, record, sizeof record);
     for (uint32_t row = first_row; row < last_row; row++) {
-        write_all(trace, map->data + (row % map->ring) * map->row_bytes, map->row_bytes);
+        write_all(trace, map->data + (row % map->ring) * map->row_bytes, tile_row_bytes);
     }
 }
 #endif
@@ -101,7 +121,7 @@ int main(void)
     require(trace >= 0, PORT_EXIT_IO);
 #endif
     mcukit_init();
-    while ((count = port_read(input, mcukit_input(), MCUKIT_INPUT_BYTES)) == MCUKIT_INPUT_BYTES) {
+    while ((count = port_read(input, input_place(), MCUKIT_INPUT_BYTES)) == MCUKIT_INPUT_BYTES) {
         const uint32_t stack_bytes = measured_invoke();
         if (stack_bytes > result[2]) {
             result[2] = stack_bytes;

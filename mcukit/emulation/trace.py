@@ -87,7 +87,11 @@ def read_trace(path: Path) -> list[TraceRecord]:
 
 
 def assemble_maps(records: Iterable[TraceRecord]) -> dict[tuple[int, int], TracedMap]:
-    """The map of each (input index, layer); where rows were computed more than once, the last ones count."""
+    """The map of each (input index, layer), from all records of its rows and tiles.
+
+    Raises McukitError "bad-trace" where a map changes its shape, or where a tile that computes a byte again, as halos
+    are, comes to another result.
+    """
     maps: dict[tuple[int, int], TracedMap] = {}
     for record in records:
         if record.first_row == record.last_row:
@@ -101,9 +105,25 @@ def assemble_maps(records: Iterable[TraceRecord]) -> dict[tuple[int, int], Trace
         rows = slice(record.first_row, record.last_row)
         first = record.first_column * record.column_bytes
         held = len(record.data) // (record.last_row - record.first_row)
-        maps[key].data[rows, first : first + held] = np.frombuffer(record.data, np.uint8).reshape(-1, held)
-        maps[key].computed[rows, first : first + held] = True
+        place = rows, slice(first, first + held)
+        data = np.frombuffer(record.data, np.uint8).reshape(-1, held)
+        differing = maps[key].computed[place] & (maps[key].data[place] != data)
+        if differing.any():
+            raise _contradiction(record, differing)
+        maps[key].data[place] = data
+        maps[key].computed[place] = True
     return maps
+
+
+def _contradiction(record: TraceRecord, differing: NDArray[np.bool_]) -> McukitError:
+    """differing: where the bytes of the record are not those that were there before."""
+    row, byte = (int(index) for index in np.argwhere(differing)[0])
+    column = record.first_column + byte * record.columns // differing.shape[1]
+    return McukitError(
+        "bad-trace",
+        f"layer {record.layer} computed row {record.first_row + row}, column {column} twice, with different results",
+        hint="a tile was computed from rows or columns that were not there yet or no longer",
+    )
 
 
 def _check(record: TraceRecord) -> None:

@@ -55,13 +55,17 @@ _PREFIXES = ("mk_", "mcukit_", "run_")
 """What the runtime's names begin with, and the functions of generated layers."""
 
 
+_SUFFIXES = ("_map", "_needs", "_params", "_row", "_tiles")
+"""What names of a layer's parts end with."""
+
+
 def c_identifier(name: str, fallback: str) -> str:
     """A lower-case C identifier that resembles `name`; `fallback` where nothing of it is left or it is too long."""
     text = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     if not text or len(text) > LONGEST_IDENTIFIER:
         return fallback
-    if text.endswith(("_map", "_params")):
-        # Generated names end like this: a layer's map must not be mistaken for another layer.
+    if text.endswith(_SUFFIXES):
+        # A layer's map must not be mistaken for another layer.
         text += "_layer"
     return f"n_{text}" if text[0].isdigit() or text in _KEYWORDS or text.startswith(_PREFIXES) else text
 

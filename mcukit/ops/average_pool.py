@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 from mcukit.ops import filters, pooling
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.maps import quantization_of, require_same_quantization
@@ -56,8 +57,8 @@ class AveragePool(Operator):
                 )
         return shape
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        return self.window.input_range(first, last, map_shape(inputs[0].shape)[0])
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        return self.window.input_range(first, last, map_shape(inputs[0].shape)[axis], axis)
 
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
@@ -108,6 +109,10 @@ class AveragePoolInt8(IntegerOperator):
         mean = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
         limited: Int8Array = np.clip(mean, self.minimum, self.maximum).astype(np.int8)
         return limited
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        output_map = (output.rows, output.columns, self.output_map[2])
+        return replace(self, window=self.window.crop(output, inputs[0]), output_map=output_map)
 
     def largest_accumulator(self) -> int:
         taps = self.window.kernel[0] * self.window.kernel[1]

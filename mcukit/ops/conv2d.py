@@ -6,13 +6,14 @@ from __future__ import annotations
 __all__ = ["Conv2d", "Conv2dInt8"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 from mcukit.ops import filters
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
@@ -44,8 +45,8 @@ class Conv2d(Operator):
     def macs(self, inputs: Sequence[Tensor], output: Tensor) -> int:
         return output.elements * inputs[1].elements // inputs[1].shape[0]
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        return self.window.input_range(first, last, map_shape(inputs[0].shape)[0])
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        return self.window.input_range(first, last, map_shape(inputs[0].shape)[axis], axis)
 
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
@@ -99,6 +100,10 @@ class Conv2dInt8(IntegerOperator):
             product = columns.reshape(-1, kernel.shape[1]) @ kernel.T
             accumulators[..., group * outputs : (group + 1) * outputs] = product.reshape(*patches.shape[:3], outputs)
         return self.arithmetic.finish(accumulators)
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        output_map = (output.rows, output.columns, self.output_map[2])
+        return replace(self, window=self.window.crop(output, inputs[0]), output_map=output_map)
 
     def largest_accumulator(self) -> int:
         return self.arithmetic.largest_accumulator(reduce_axes=(1, 2, 3))

@@ -6,13 +6,14 @@ from __future__ import annotations
 __all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 from mcukit.ops import filters
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, tflite_operator
@@ -44,8 +45,8 @@ class DepthwiseConv2d(Operator):
     def macs(self, inputs: Sequence[Tensor], output: Tensor) -> int:
         return output.elements * self.window.kernel[0] * self.window.kernel[1]
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        return self.window.input_range(first, last, map_shape(inputs[0].shape)[0])
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        return self.window.input_range(first, last, map_shape(inputs[0].shape)[axis], axis)
 
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
@@ -96,6 +97,10 @@ class DepthwiseConv2dInt8(IntegerOperator):
                 tap = filters.tap(wide, self.window, self.output_map, row, column)
                 accumulators += tap * weights[0, row, column].astype(np.int32)
         return self.arithmetic.finish(accumulators)
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        output_map = (output.rows, output.columns, self.output_map[2])
+        return replace(self, window=self.window.crop(output, inputs[0]), output_map=output_map)
 
     def largest_accumulator(self) -> int:
         return self.arithmetic.largest_accumulator(reduce_axes=(0, 1, 2))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Quantization, Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.maps import quantization_of
 from mcukit.ops.operator import Operator
@@ -64,6 +65,10 @@ class BinaryOperator(Operator):
                 hint="give both operands the same rank and a batch of 1",
             )
         return shape
+
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        rank = max(len(tensor.shape) for tensor in inputs)
+        return (first, last) if map_shape(_of_rank(inputs[index], rank).shape)[axis] > 1 else (0, 1)
 
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
@@ -126,6 +131,18 @@ class Operands:
         following = iter(maps)
         a, b = (next(following) if constant is None else constant for constant in self.constants)
         return a.astype(np.int64), b.astype(np.int64)
+
+    def crop(self, output: Region) -> Operands:
+        """The operands of a part of the output: constants are cut where they don't broadcast."""
+        height, width, channels = self.output_map
+        shapes, constants = [], []
+        for shape, data in zip(self.shapes, self.constants, strict=True):
+            rows = slice(output.first_row, output.last_row) if shape[0] == height else slice(0, 1)
+            columns = slice(output.first_column, output.last_column) if shape[1] == width else slice(0, 1)
+            shapes.append((rows.stop - rows.start, columns.stop - columns.start, shape[2]))
+            constants.append(None if data is None else data[rows, columns])
+        output_map = (output.rows, output.columns, channels)
+        return Operands((shapes[0], shapes[1]), (constants[0], constants[1]), output_map)
 
     def constant_maps(self) -> tuple[tuple[int, ConstantArray, tuple[int, int, int]], ...]:
         return tuple(
@@ -205,6 +222,9 @@ class SumInt8(IntegerOperator):
 
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
         return self.arithmetic.finish(*self.operands.values(inputs), self.sign)
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        return replace(self, operands=self.operands.crop(output))
 
     def largest_accumulator(self) -> int:
         # A shifted operand; the factors of both are at most 1/2, so that their sum is no larger.

@@ -50,8 +50,8 @@ class FullyConnected(Operator):
     def macs(self, inputs: Sequence[Tensor], output: Tensor) -> int:
         return inputs[1].elements
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        return 0, map_shape(inputs[0].shape)[0]
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        return 0, map_shape(inputs[0].shape)[axis]
 
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum

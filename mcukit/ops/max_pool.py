@@ -6,13 +6,14 @@ from __future__ import annotations
 __all__ = ["MaxPool", "MaxPoolInt8"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 from mcukit.ops import filters, pooling
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.maps import quantization_of, require_same_quantization
@@ -43,8 +44,8 @@ class MaxPool(Operator):
     def output_shape(self, inputs: Sequence[Tensor]) -> Shape:
         return filters.output_shape(self.window, inputs[0], inputs[0].shape[3])
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        return self.window.input_range(first, last, map_shape(inputs[0].shape)[0])
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        return self.window.input_range(first, last, map_shape(inputs[0].shape)[axis], axis)
 
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
@@ -103,6 +104,10 @@ class MaxPoolInt8(IntegerOperator):
             for column in range(self.window.kernel[1]):
                 np.maximum(largest, filters.tap(padded, self.window, self.output_map, row, column), out=largest)
         return np.minimum(largest, np.int8(self.maximum))
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        output_map = (output.rows, output.columns, self.output_map[2])
+        return replace(self, window=self.window.crop(output, inputs[0]), output_map=output_map)
 
     def kernel(self) -> Kernel:
         limits = (Field("minimum", self.minimum), Field("maximum", self.maximum))

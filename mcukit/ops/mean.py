@@ -46,8 +46,8 @@ class Mean(Operator):
         channels = inputs[0].shape[3]
         return (1, 1, 1, channels) if self.keep_dims else (1, channels)
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        return 0, map_shape(inputs[0].shape)[0]
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        return 0, map_shape(inputs[0].shape)[axis]
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         operands, results = [builder.value(inputs[0])], [builder.value(output)]

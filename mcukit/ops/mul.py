@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Tensor
+from mcukit.graph.region import Region
 from mcukit.ops import elementwise
 from mcukit.ops.maps import quantization_of
 from mcukit.ops.operator import onnx_operator, tflite_operator
@@ -61,6 +62,9 @@ class MulInt8(IntegerOperator):
         product = (a - self.zero_points[0]) * (b - self.zero_points[1])
         result = requantize(product, self.multiplier, self.shift) + self.zero_points[2]
         return np.clip(result, *self.limits).astype(np.int8)
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        return replace(self, operands=self.operands.crop(output))
 
     def largest_accumulator(self) -> int:
         a, b = (max(127 - zero_point, zero_point + 128) for zero_point in self.zero_points[:2])

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mcukit.graph.graph import Quantization, Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 
 if TYPE_CHECKING:
     from mcukit.calibration.float_model import FloatModelBuilder
@@ -55,10 +56,29 @@ class Operator(ABC):
         """Multiply-accumulate operations of one inference."""
         return 0
 
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        """Rows (axis 0) or columns (axis 1) [a, b) of input `index` that output rows or columns [first, last) need.
+
+        Operators define this one; ask `input_rows`, `input_columns` or `input_region`. [first, last) is not empty. The
+        result lies inside the input and is empty (a == b) where only padding is needed; a and b never decrease as first
+        and last grow. By default row for row and column for column; a size of 1 broadcasts.
+        """
+        return (first, last) if map_shape(inputs[index].shape)[axis] > 1 else (0, 1)
+
     def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        """Rows [a, b) of input `index` that output rows [first, last) need. By default row for row."""
-        height = map_shape(inputs[index].shape)[0]
-        return (first, last) if height > 1 else (0, 1)
+        """Rows [a, b) of the map `index` among the inputs that output rows [first, last) need; a == b for none."""
+        return self.input_range(first, last, inputs, index, 0) if first < last else (0, 0)
+
+    def input_columns(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
+        """Columns [a, b) of the map `index` among the inputs that output columns [first, last) need; see input_rows."""
+        return self.input_range(first, last, inputs, index, 1) if first < last else (0, 0)
+
+    def input_region(self, region: Region, inputs: Sequence[Tensor], index: int) -> Region:
+        """The part of the map `index` among the inputs that `region` of the output needs; may have no pixels."""
+        return Region(
+            *self.input_rows(region.first_row, region.last_row, inputs, index),
+            *self.input_columns(region.first_column, region.last_column, inputs, index),
+        )
 
     def fixed_output(self, inputs: Sequence[Tensor]) -> Quantization | None:
         """The output's quantization where the operator prescribes it, as softmax does."""

@@ -7,15 +7,17 @@ __all__ = ["Pad", "PadInt8"]
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 from mcukit.ops.maps import checked_shape, quantization_of, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
+from mcukit.ops.window import padding_around
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
@@ -48,10 +50,9 @@ class Pad(Operator):
         top, left, bottom, right = self.pads
         return checked_shape("padding", (1, height + top + bottom, width + left + right, channels + sum(self.channels)))
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        height = map_shape(inputs[0].shape)[0]
-        top = self.pads[0]
-        return min(max(first - top, 0), height), max(min(last - top, height), 0)
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        size, before = map_shape(inputs[0].shape)[axis], self.pads[axis]
+        return min(max(first - before, 0), size), max(min(last - before, size), 0)
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         top, left, bottom, right = self.pads
@@ -94,6 +95,14 @@ class PadInt8(IntegerOperator):
         padded = np.full((batch, *self.output_map), self.value, np.int8)
         padded[:, top : top + height, left : left + width, first : first + depth] = inputs[0]
         return padded
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        rows = output.first_row - self.pads[0], output.last_row - self.pads[0]
+        columns = output.first_column - self.pads[1], output.last_column - self.pads[1]
+        top, bottom = padding_around(rows, (inputs[0].first_row, inputs[0].last_row))
+        left, right = padding_around(columns, (inputs[0].first_column, inputs[0].last_column))
+        output_map = (output.rows, output.columns, self.output_map[2])
+        return replace(self, pads=(top, left, bottom, right), output_map=output_map)
 
     def kernel(self) -> Kernel:
         return Kernel(

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Shape, Tensor, map_shape
+from mcukit.graph.region import Region
 from mcukit.ops.maps import require_same_quantization
 from mcukit.ops.operator import Operator, tflite_operator
 from mcukit.quantized.integer import IntegerOperator, Kernel
@@ -50,10 +51,14 @@ class Reshape(Operator):
             )
         return self.shape
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        """The rows that hold the bytes of the output rows."""
-        _, width, channels = map_shape(self.shape)
-        _, input_width, input_channels = map_shape(inputs[0].shape)
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        """The rows that hold the bytes of the output rows; all of their columns unless pixels stay pixels."""
+        height, width, channels = map_shape(self.shape)
+        input_height, input_width, input_channels = map_shape(inputs[0].shape)
+        if (height, width) == (input_height, input_width):
+            return first, last
+        if axis == 1:
+            return 0, input_width
         row, input_row = width * channels, input_width * input_channels
         return first * row // input_row, -(-last * row // input_row)
 
@@ -88,6 +93,9 @@ class ReshapeInt8(IntegerOperator):
 
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
         return inputs[0].reshape(inputs[0].shape[0], *self.output_map)
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        raise ValueError("a view is never computed, so no part of it is")
 
     def kernel(self) -> Kernel | None:
         return None

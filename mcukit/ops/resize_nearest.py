@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Shape, Tensor
+from mcukit.graph.region import Region
 from mcukit.ops.maps import checked_shape, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel
@@ -45,7 +46,7 @@ class ResizeNearest(Operator):
     half_pixel_centers: bool = False
 
     def source_indices(self, inputs: Sequence[Tensor], axis: int) -> Indices:
-        """Which input row (axis 0) or column (1) each output is, in TFLite's float32 arithmetic."""
+        """Which input row (axis 0) or column (1) each output is, in TFLite's float32 arithmetic; never decreasing."""
         size, outputs = inputs[0].shape[axis + 1], self.size[axis]
         aligned = self.align_corners and outputs > 1
         scale = np.float32(size - 1) / np.float32(outputs - 1) if aligned else np.float32(size) / np.float32(outputs)
@@ -58,9 +59,9 @@ class ResizeNearest(Operator):
     def output_shape(self, inputs: Sequence[Tensor]) -> Shape:
         return checked_shape("resizing", (1, *self.size, inputs[0].shape[3]))
 
-    def input_rows(self, first: int, last: int, inputs: Sequence[Tensor], index: int) -> tuple[int, int]:
-        rows = self.source_indices(inputs, 0)[first:last]
-        return int(rows.min()), int(rows.max()) + 1
+    def input_range(self, first: int, last: int, inputs: Sequence[Tensor], index: int, axis: int) -> tuple[int, int]:
+        indices = self.source_indices(inputs, axis)
+        return int(indices[first]), int(indices[last - 1]) + 1
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         rows = builder.temporary()
@@ -86,6 +87,11 @@ class ResizeNearestInt8(IntegerOperator):
 
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
         return inputs[0][:, self.rows][:, :, self.columns]
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
+        rows = self.rows[output.first_row : output.last_row] - inputs[0].first_row
+        columns = self.columns[output.first_column : output.last_column] - inputs[0].first_column
+        return ResizeNearestInt8(rows, columns)
 
     def kernel(self) -> Kernel:
         rows, columns = self.rows.astype(np.uint16), self.columns.astype(np.uint16)

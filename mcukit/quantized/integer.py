@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Graph, Node, Tensor
+from mcukit.graph.region import Region
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -73,6 +74,16 @@ class IntegerOperator(ABC):
     @abstractmethod
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
         """Output bytes; any batch size."""
+
+    def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:  # noqa: ARG002 - the default
+        """The operator that computes the part `output` of its map, alone, from the parts `inputs` of its input maps.
+
+        output: at least one pixel. inputs: for each map of `evaluate`, what Operator.input_region gives for `output`;
+        `evaluate` of the result takes arrays that hold just these. Raises ValueError for a view, which is never
+        computed, and where windows are given another part of their input. By default the operator itself, which is
+        right where the arithmetic doesn't depend on where a pixel lies.
+        """
+        return self
 
     @abstractmethod
     def kernel(self) -> Kernel | None:

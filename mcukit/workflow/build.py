@@ -25,7 +25,7 @@ from mcukit.errors import McukitError, unwritable_output
 from mcukit.export.names import file_stem
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.serialize import load_graph
-from mcukit.planning.layers import plan_layers
+from mcukit.planning.planner import plan_layers
 from mcukit.planning.plan import Plan
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower

@@ -23,7 +23,7 @@ from mcukit.graph.graph import Graph
 from mcukit.graph.serialize import graph_bytes
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
-from mcukit.planning.layers import plan_layers
+from mcukit.planning.planner import plan_layers
 from mcukit.planning.plan import Plan
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower

@@ -61,6 +61,34 @@ void tiny_invoke(void)
 }
 """
 
+# Layer 0 computes tiles inside a wider buffer: columns 0 to 2, then 2 to 4. Column 2 is computed twice: it holds
+# `again` the second time. Bytes beside the tiles hold 99.
+TILES = """
+static int8_t wide[2 * 7];
+
+void tiny_invoke(void)
+{{
+    for (uint16_t x = 0; x <= 2; x = (uint16_t)(x + 2)) {{
+        const mk_map part = {{wide + 1, 7, 2, x, x == 0 ? 3 : 2, 2, 4, 2}};
+        MK_LAYER_BEGIN(0);
+        for (int i = 0; i < 2 * 7; i++) {{
+            wide[i] = 99;
+        }}
+        for (int y = 0; y < 2; y++) {{
+            for (int i = 0; i < 2 * part.columns; i++) {{
+                wide[1 + 7 * y + i] = (int8_t)(10 * y + 2 * x + i);
+            }}
+        }}
+        if (x == 2) {{
+            wide[1 + 7 + 1] = {again};
+        }}
+        MK_LAYER_END(0, &part, 0, 2);
+        (void)part;
+    }}
+    arena[0] = wide[1];
+}}
+"""
+
 # Zeroed and initialized variables, constants, weights.
 STATIC_DATA = """
 static volatile int8_t zeroed[24];
@@ -112,6 +140,21 @@ def test_traces_join_rings_tiles_and_gaps(target: str, write_model: ModelWriter)
         assert computed[0].all()
         assert computed[1].all()
         assert computed[2].tolist() == [True, True, False, False, True, True]
+
+
+@pytest.mark.parametrize("target", EVERYWHERE)
+def test_traces_hold_only_the_tile_of_a_wider_buffer(target: str, write_model: ModelWriter) -> None:
+    run = run_on_target(write_model(TILES.format(again=15)), target, some_inputs(1, 4), trace=True)
+    assert run.traces is not None
+    assert run.computed is not None
+    assert list(run.traces[0][0]) == [*range(8), *range(10, 18)]
+    assert run.computed[0][0].all()
+
+
+def test_tiles_that_contradict_each_other_are_refused(write_model: ModelWriter) -> None:
+    with pytest.raises(McukitError, match="layer 0 computed row 1, column 2 twice") as caught:
+        run_on_target(write_model(TILES.format(again=16)), "host", some_inputs(1, 4), trace=True)
+    assert caught.value.problems[0].code == "bad-trace"
 
 
 @pytest.mark.parametrize("target", EMULATED)

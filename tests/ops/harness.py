@@ -29,7 +29,7 @@ from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.operator import Operator
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.window import Window
-from mcukit.planning.layers import plan_layers
+from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 from mcukit.quantized.quantize import quantize_graph

@@ -15,7 +15,7 @@ from mcukit.ops.operator import Operator
 from mcukit.ops.relu import Clip
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.window import Window
-from mcukit.planning.layers import plan_layers
+from mcukit.planning.planner import plan_layers
 from mcukit.planning.plan import Plan
 from mcukit.quantized.lower import lower
 

@@ -5,10 +5,20 @@
 
 #include <stdint.h>
 
-/* A feature map, or the part of it that is held in memory. */
+/*
+ * A feature map, or the part of it that is held in memory. Every kernel keeps to these rules, on which plans rely:
+ *
+ * - The output may be a tile, some columns of rows in a wider buffer: no byte beside its columns is written.
+ * - An input may be whole, a ring of fewer rows than the map has, or a tile, if it holds all that the computed rows
+ *   need. Nothing else of it is read. Padding begins where the whole map ends, wherever the tile does.
+ * - Rows are computed in ascending order, each one completely before the next. While row y is computed, no row after it
+ *   is written, and no input row before the first one that row y needs is read: an output row may take the place of
+ *   input rows that nothing will read again.
+ * - Scratch memory holds nothing from one call to the next: layers share it.
+ */
 typedef struct mk_map {
     int8_t  *data;            /* row y starts at data + (y % ring) * row_bytes */
-    uint32_t row_bytes;       /* bytes of one held row: columns * channels for 8-bit maps */
+    uint32_t row_bytes;       /* from one held row to the next: columns * channels, or more in a wider buffer */
     uint16_t ring;            /* rows held; equal to height when the map is whole */
     uint16_t first_column;    /* first column held (0 unless the map is a tile) */
     uint16_t columns;         /* columns held (width unless the map is a tile) */
@@ -23,6 +33,27 @@ typedef struct mk_map {
         .data = (data_), .row_bytes = (uint32_t)(width_) * (channels_), .ring = (height_), .first_column = 0, \
         .columns = (width_), .height = (height_), .width = (width_), .channels = (channels_) \
     }
+
+/* A map of which `rows_` rows are held at a time. */
+#define MK_RING_MAP(data_, rows_, height_, width_, channels_) \
+    { \
+        .data = (data_), .row_bytes = (uint32_t)(width_) * (channels_), .ring = (rows_), .first_column = 0, \
+        .columns = (width_), .height = (height_), .width = (width_), .channels = (channels_) \
+    }
+
+/* Columns [first_column_, first_column_ + columns_) of a map, `rows_` rows of them at a time, `row_bytes_` apart. */
+#define MK_TILE_MAP(data_, row_bytes_, rows_, first_column_, columns_, height_, width_, channels_) \
+    { \
+        .data = (data_), .row_bytes = (row_bytes_), .ring = (rows_), .first_column = (first_column_), \
+        .columns = (columns_), .height = (height_), .width = (width_), .channels = (channels_) \
+    }
+
+/* Input rows [0, result) are enough for a layer's output row: a window of `stride` ends `offset` rows after its first row. */
+static inline int32_t mk_rows_needed(uint16_t row, uint16_t stride, int32_t offset, uint16_t height)
+{
+    const int32_t needed = (int32_t)row * stride + offset;
+    return needed < (int32_t)height ? needed : (int32_t)height;
+}
 
 /*
  * Generated code brackets every computation of output rows of a layer with these two. They vanish unless
@@ -46,8 +77,14 @@ void mk_layer_end(uint16_t layer, const mk_map *output, uint16_t first_row, uint
 #ifndef MK_ARENA
 #define MK_ARENA __attribute__((section(".bss.mcukit_arena"), aligned(16)))
 #endif
+#ifndef MK_ARENA_IN
+#define MK_ARENA_IN(region) __attribute__((section(".bss.mcukit_arena." #region), aligned(16)))
+#endif
 #ifndef MK_WEIGHTS
 #define MK_WEIGHTS __attribute__((section(".rodata.mcukit_weights"), aligned(4)))
+#endif
+#ifndef MK_WEIGHTS_IN
+#define MK_WEIGHTS_IN(region) __attribute__((section(".rodata.mcukit_weights." #region), aligned(4)))
 #endif
 
 /* C99 has no _Static_assert: an array of negative size does not compile. */

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers as the templates of generated C print them: parameters, constants, and the kernel call."""
+
+from __future__ import annotations
+
+__all__ = ["Array", "LayerWriter"]
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcukit.export.c_maps import map_initializer, tile_initializers
+from mcukit.export.c_names import ModelNames
+from mcukit.export.names import comment_text
+from mcukit.graph.graph import Tensor, map_shape
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import Plan
+from mcukit.planning.tiles import StageTiles
+from mcukit.quantized.integer import ConstantArray, Field, Kernel, Layer
+
+_LINE_WIDTH = 112
+
+
+@dataclass(frozen=True)
+class Array:
+    """A constant of the weights file. region: where it goes if not where all weights go, else ""."""
+
+    name: str
+    c_type: str
+    length: int
+    text: str
+    layer: str
+    meaning: str
+    region: str
+
+
+class LayerWriter:
+    """Turns layers into what the templates print; collects their constants in `arrays` on the way."""
+
+    def __init__(self, flow: Dataflow, plan: Plan, names: ModelNames) -> None:
+        self._flow = flow
+        self._plan = plan
+        self._names = names
+        self.arrays: list[Array] = []
+
+    def context(self, index: int, tiles: StageTiles) -> dict[str, Any]:
+        layer, kernel = self._flow.layers[index], self._flow.kernels[index]
+        names, graph = self._names, self._flow.model.graph
+        output = graph.tensors[layer.output]
+        macs = self._flow.macs[index]
+        constant_maps = self._constant_maps(index, layer, kernel)
+        operands = list(self._operands(index, {m["position"]: m["identifier"] for m in constant_maps}))
+        tiled = names.has_tiles(index)
+        return {
+            "index": index,
+            "identifier": names.layers[index],
+            "comment": comment_text(layer.name),
+            "operator": layer.node.operator.op_name,
+            "geometry": _geometry(layer),
+            "input_shapes": ", ".join(_shape_text(graph.tensors[name]) for name in layer.inputs),
+            "output_shape": _shape_text(output),
+            "cost": f", {macs:,} MACs" if macs else "",
+            "function": kernel.function,
+            "fields": list(self._fields(index, layer, kernel)),
+            "constant_maps": constant_maps,
+            "tiled": tiled,
+            "tiles": tile_initializers(self._flow, self._plan, names, tiles, index) if tiled else [],
+            "map": map_initializer(self._flow, self._plan, names, layer.output)
+            if not tiled or names.is_read_whole(index)
+            else None,
+            "height": map_shape(output.shape)[0],
+            "output_map": names.output_map(index),
+            "input_array": ", ".join(operands) if kernel.inputs_as_array else "",
+            "call": self._call(index, layer, kernel, operands),
+        }
+
+    def _fields(self, index: int, layer: Layer, kernel: Kernel) -> Iterator[dict[str, Any]]:
+        """Members of the parameter struct; those of a struct inside it ("window.stride_x") become one initializer."""
+        for prefix, members in itertools.groupby(kernel.fields, key=lambda field: field.name.rpartition(".")[0]):
+            texts = [(field.name.rpartition(".")[2], self._field_text(index, field, layer)) for field in members]
+            if prefix:
+                yield {"name": prefix, "members": [f".{name} = {text}" for name, text in texts]}
+            else:
+                yield from ({"name": name, "value": text} for name, text in texts)
+
+    def _field_text(self, index: int, field: Field, layer: Layer) -> str:
+        return self._constant(index, field.value, layer) if isinstance(field.value, ConstantArray) else str(field.value)
+
+    def _call(self, index: int, layer: Layer, kernel: Kernel, operands: list[str]) -> str:
+        arguments = [f"&{self._names.layers[index]}_params"] if kernel.fields else []
+        arguments += ["inputs", str(len(operands))] if kernel.inputs_as_array else operands
+        arguments += [f"&{self._names.output_map(index)}", "first_row", "last_row"]
+        if layer.name in self._plan.scratch:
+            arguments.append(self._names.address(self._plan.scratch[layer.name]))
+        elif kernel.takes_scratch:
+            arguments.append("0")
+        return f"{kernel.function}({', '.join(arguments)});"
+
+    def _operands(self, index: int, constants: dict[int, str]) -> Iterator[str]:
+        """Addresses of maps in the kernel's order: constants take their positions among the feature maps."""
+        layer = self._flow.layers[index]
+        feature_maps = iter([self._names.operand(name, index) for name in layer.inputs])
+        for position in range(len(layer.inputs) + len(constants)):
+            yield f"&{constants[position] if position in constants else next(feature_maps)}"
+
+    def _constant_maps(self, index: int, layer: Layer, kernel: Kernel) -> list[dict[str, Any]]:
+        """Constant operands that the kernel reads like maps. The cast drops const: kernels only read their inputs."""
+        maps = []
+        for position, array, (height, width, channels) in kernel.constant_maps:
+            name = self._constant(index, array, layer)
+            identifier = self._names.claim(f"{self._names.layers[index]}_{array.suffix}", f"constant_{position}")
+            initializer = f"MK_WHOLE_MAP((int8_t *){name}, {height}, {width}, {channels})"
+            maps.append({"position": position, "identifier": f"{identifier}_map", "initializer": initializer})
+        return maps
+
+    def _constant(self, index: int, array: ConstantArray, layer: Layer) -> str:
+        """Remembers an array for the weights file; its name."""
+        name = f"{self._names.model}_{self._names.layers[index]}_{array.suffix}"
+        shape = "x".join(str(size) for size in array.values.shape)
+        meaning = f"{array.suffix} {array.meaning}, {shape}"
+        region = self._plan.weights.get(layer.name, "")
+        text = _wrap(array.values)
+        self.arrays.append(
+            Array(name, array.c_type, array.values.size, text, comment_text(layer.name), meaning, region)
+        )
+        return name
+
+
+def _geometry(layer: Layer) -> str:
+    window = getattr(layer.node.operator, "window", None)
+    if window is None:
+        return ""
+    text = f" {window.kernel[0]}x{window.kernel[1]}"
+    if window.stride != (1, 1):
+        text += f" stride {window.stride[0]}x{window.stride[1]}"
+    if window.dilation != (1, 1):
+        text += f" dilation {window.dilation[0]}x{window.dilation[1]}"
+    return text + (f" pads {','.join(map(str, window.pads))}" if any(window.pads) else "")
+
+
+def _shape_text(tensor: Tensor) -> str:
+    return "x".join(str(size) for size in map_shape(tensor.shape))
+
+
+def _wrap(values: np.ndarray[Any, np.dtype[Any]]) -> str:
+    """Comma-separated integers, filled into lines. INT32_MIN needs a form of its own in C."""
+    words = ["(-2147483647 - 1)" if value == -(1 << 31) else str(value) for value in values.ravel().tolist()]
+    lines: list[str] = []
+    line: list[str] = []
+    width = 0
+    for word in words:
+        if width + len(word) + 2 > _LINE_WIDTH - 4:
+            lines.append("    " + ", ".join(line) + ",")
+            line, width = [], 0
+        line.append(word)
+        width += len(word) + 2
+    lines.append("    " + ", ".join(line) + ",")
+    return "\n".join(lines)

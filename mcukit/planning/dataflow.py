@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who reads which rows and columns of which map: a model as planning sees it."""
+
+from __future__ import annotations
+
+__all__ = ["INPUT", "Dataflow", "Source"]
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from mcukit.graph.graph import Tensor, map_shape
+from mcukit.graph.region import Region, whole_region
+from mcukit.quantized.integer import IntegerModel, Kernel, Layer
+
+INPUT = -1
+"""The producer of the network's input: the application."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A map in memory that a layer reads. position: among the layer's inputs; views: from that input back to `map`.
+
+    rows: for every row of the layer's output the rows [first, last) of `map` that it needs.
+    """
+
+    map: str
+    position: int
+    views: tuple[Layer, ...]
+    rows: tuple[tuple[int, int], ...]
+
+
+class Dataflow:
+    """The layers of a model that compute something, their kernels, and what flows between them.
+
+    Views have no step and no memory of their own: whoever reads a view reads the map that it is made of.
+    """
+
+    def __init__(self, model: IntegerModel) -> None:
+        self.model = model
+        pairs = [(layer, kernel) for layer in model.layers if (kernel := layer.operator.kernel()) is not None]
+        self.layers: tuple[Layer, ...] = tuple(layer for layer, _ in pairs)
+        self.kernels: tuple[Kernel, ...] = tuple(kernel for _, kernel in pairs)
+        self.views: dict[str, Layer] = {
+            layer.output: layer for layer in model.layers if layer.operator.kernel() is None
+        }
+        """The layer behind each tensor that is a view."""
+        self.producer: dict[str, int] = {model.input.name: INPUT}
+        """The position among `layers` that computes each map."""
+        self.producer |= {layer.output: index for index, layer in enumerate(self.layers)}
+        self.outputs: frozenset[str] = frozenset(self.owner(tensor.name) for tensor in model.outputs)
+        """Maps that hold an output of the network."""
+
+    def owner(self, tensor: str) -> str:
+        """The map whose memory a tensor is: itself, or what it is a view of."""
+        while tensor in self.views:
+            tensor = self.views[tensor].inputs[0]
+        return tensor
+
+    def shape(self, tensor: str) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return map_shape(self.model.graph.tensors[tensor].shape)
+
+    def whole(self, tensor: str) -> Region:
+        return whole_region(self.model.graph.tensors[tensor])
+
+    @cached_property
+    def sources(self) -> tuple[tuple[Source, ...], ...]:
+        """For every layer the maps that it reads, in the order of its inputs."""
+        return tuple(
+            tuple(self._source(index, position) for position in range(len(layer.inputs)))
+            for index, layer in enumerate(self.layers)
+        )
+
+    @cached_property
+    def readers(self) -> dict[str, tuple[int, ...]]:
+        """For every map the layers that read it, itself or through a view."""
+        readers: dict[str, list[int]] = {name: [] for name in self.producer}
+        for index, sources in enumerate(self.sources):
+            for source in sources:
+                if index not in readers[source.map]:
+                    readers[source.map].append(index)
+        return {name: tuple(indices) for name, indices in readers.items()}
+
+    @cached_property
+    def viewed(self) -> frozenset[str]:
+        """Maps with a view: these are held whole, or rows of the view would not be where its shape says."""
+        return frozenset(self.owner(name) for name in self.views)
+
+    @cached_property
+    def macs(self) -> tuple[int, ...]:
+        """Multiply-accumulates of each layer, every output computed once."""
+        graph = self.model.graph
+        return tuple(
+            layer.node.operator.macs(graph.node_inputs(layer.node), graph.tensors[layer.output])
+            for layer in self.layers
+        )
+
+    def needed_rows(self, layer: int, source: Source, first: int, last: int) -> tuple[int, int]:
+        """Rows [a, b) of `source.map` that the layer reads for rows [first, last) of its output; (0, 0) if none."""
+        for reader, position in self._path(layer, source):
+            first, last = reader.node.operator.input_rows(first, last, self._inputs(reader), position)
+            if first >= last:
+                return 0, 0
+        return first, last
+
+    def needed_columns(self, layer: int, source: Source, first: int, last: int) -> tuple[int, int]:
+        """The same for columns."""
+        for reader, position in self._path(layer, source):
+            first, last = reader.node.operator.input_columns(first, last, self._inputs(reader), position)
+            if first >= last:
+                return 0, 0
+        return first, last
+
+    def _path(self, layer: int, source: Source) -> list[tuple[Layer, int]]:
+        """The layer and the views behind its input, each with the position of the input to follow."""
+        return [(self.layers[layer], source.position), *((view, 0) for view in source.views)]
+
+    def _inputs(self, layer: Layer) -> tuple[Tensor, ...]:
+        return self.model.graph.node_inputs(layer.node)
+
+    def _source(self, index: int, position: int) -> Source:
+        layer = self.layers[index]
+        views = []
+        tensor = layer.inputs[position]
+        while tensor in self.views:
+            views.append(self.views[tensor])
+            tensor = self.views[tensor].inputs[0]
+        bare = Source(tensor, position, tuple(views), ())
+        height = self.shape(layer.output)[0]
+        rows = tuple(self.needed_rows(index, bare, row, row + 1) for row in range(height))
+        return Source(tensor, position, bare.views, rows)

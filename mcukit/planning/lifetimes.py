@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When each row of each map is alive: from the tick that computes it to the last tick that reads it.
+
+A tick is the computation of one row of one layer. Kernels work through their rows in ascending order and read nothing
+of an input row after its last reader, so that a later row may take its place, even within one call.
+"""
+
+from __future__ import annotations
+
+__all__ = ["BufferNeed", "Cells", "buffers_of"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.graph.region import Region
+from mcukit.planning.dataflow import INPUT, Dataflow
+from mcukit.planning.schedule import Call
+from mcukit.planning.tiles import StageTiles
+
+Ticks = npt.NDArray[np.int64]
+
+_BEFORE = -1
+"""When a whole input is written: before the first tick."""
+
+_UNBORN = -2
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Bytes [start, end) of a buffer that are in use from tick `born` to tick `dies`, both included. All of one length."""
+
+    start: Ticks
+    end: Ticks
+    born: Ticks
+    dies: Ticks
+
+
+@dataclass(frozen=True, eq=False)
+class BufferNeed:
+    """Memory that must lie in one piece.
+
+    names: the maps in it, or the one layer whose scratch it is. rows, columns: of a map, held at a time.
+    accesses: how often each of its bytes is written or read in one inference, on average.
+    """
+
+    names: tuple[str, ...]
+    scratch: bool
+    bytes: int
+    rows: int
+    columns: int
+    cells: Cells
+    accesses: float
+
+
+@dataclass(eq=False)
+class _Rows:
+    """A map's rows: for every tile that holds it (one for maps that are held whole) when each row is born and dies.
+
+    regions: what each tile holds; none for maps that are held whole. born: negative where a row is never computed.
+    """
+
+    name: str
+    whole: bool
+    regions: tuple[Region, ...]
+    columns: int
+    row_bytes: int
+    first_row: list[int]
+    born: list[Ticks]
+    dies: list[Ticks]
+    read_rows: int = 0
+
+
+def buffers_of(
+    flow: Dataflow, stages: Sequence[StageTiles], calls: Sequence[Call], pushed: bool
+) -> tuple[tuple[BufferNeed, ...], int]:
+    """Every buffer that these calls need, and the number of ticks.
+
+    `stages` are all of a plan's, or some that follow each other: maps from before them are there at the first tick, and
+    maps that later stages read stay to the last.
+    """
+    recorder = _Recorder(flow, stages, pushed)
+    recorder.run(calls)
+    groups = _share(flow, recorder)
+    maps = [_map_buffer(group) for group in groups]
+    return (*maps, *recorder.scratch_buffers()), recorder.tick
+
+
+class _Recorder:
+    """Walks through the calls and notes births and last readings."""
+
+    def __init__(self, flow: Dataflow, stages: Sequence[StageTiles], pushed: bool) -> None:
+        self.flow = flow
+        self.stages = stages
+        self.pushed = pushed
+        self.tick = 0
+        self.instances: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
+        self.maps: dict[str, _Rows] = {}
+        self.scratch: dict[int, list[int]] = {}
+        first, last = (stages[0].first, stages[-1].last) if stages else (0, 0)
+        self.kept = [
+            name
+            for name, producer in flow.producer.items()
+            if producer < last and (name in flow.outputs or any(reader >= last for reader in flow.readers[name]))
+        ]
+        """Maps that stay to the end."""
+        for name, producer in flow.producer.items():
+            if producer < first and (name in self.kept or any(reader >= first for reader in flow.readers[name])):
+                self._add_given(name)
+        for tiles in stages:
+            for index in range(tiles.first, tiles.last):
+                self._add_map(tiles, index)
+
+    def _add_given(self, name: str) -> None:
+        """A map that is there before the first tick, or arrives row by row."""
+        height, width, channels = self.flow.shape(name)
+        pushed = self.pushed and name == self.flow.model.input.name
+        born = np.full(height, _UNBORN if pushed else _BEFORE, np.int64)
+        regions = (self.flow.whole(name),) if pushed else ()
+        self.maps[name] = _Rows(name, not pushed, regions, width, width * channels, [0], [born], [born.copy()])
+
+    def _add_map(self, tiles: StageTiles, index: int) -> None:
+        name = self.flow.layers[index].output
+        height, width, channels = self.flow.shape(name)
+        whole = name in tiles.outgoing or name in self.flow.viewed or tiles.stage.schedule == "layers"
+        regions = tuple(regions[index - tiles.first] for regions in tiles.regions.values())
+        columns = width if whole else max((region.columns for region in regions), default=width) or width
+        spans = [(0, height)] if whole else [(region.first_row, region.first_row + region.rows) for region in regions]
+        unborn = [np.full(last - first, _UNBORN, np.int64) for first, last in spans]
+        first_rows = [first for first, _ in spans]
+        held = () if whole else regions
+        self.maps[name] = _Rows(
+            name, whole, held, columns, columns * channels, first_rows, unborn, [rows.copy() for rows in unborn]
+        )
+
+    def run(self, calls: Sequence[Call]) -> None:
+        tile_numbers = [{tile: number for number, tile in enumerate(tiles.regions)} for tiles in self.stages]
+        for call in calls:
+            number = tile_numbers[call.stage][call.tile]
+            if call.layer == INPUT:
+                self._write(self.maps[self.flow.model.input.name], 0, call.first_row)
+                self.tick += 1
+                continue
+            self._run(call, number)
+        for name in self.kept:
+            for dies in self.maps[name].dies:
+                dies[:] = self.tick
+        for rows in self.maps.values():
+            for born, dies in zip(rows.born, rows.dies, strict=True):
+                np.maximum(dies, born, out=dies)
+
+    def _run(self, call: Call, number: int) -> None:
+        target = self.maps[self.flow.layers[call.layer].output]
+        sources = [(source, self.maps[source.map]) for source in self.flow.sources[call.layer]]
+        has_scratch = self.flow.kernels[call.layer].scratch_bytes > 0
+        for row in range(call.first_row, call.last_row):
+            self._write(target, number, row)
+            for source, rows in sources:
+                first, last = source.rows[row]
+                instance = 0 if rows.whole else self._instance(rows, number)
+                begin = rows.first_row[instance]
+                rows.dies[instance][max(first - begin, 0) : max(last - begin, 0)] = self.tick
+                rows.read_rows += max(last - first, 0)
+            if has_scratch:
+                self.scratch.setdefault(call.layer, []).append(self.tick)
+            self.tick += 1
+
+    def _instance(self, rows: _Rows, number: int) -> int:
+        return number if len(rows.born) > 1 else 0
+
+    def _write(self, rows: _Rows, number: int, row: int) -> None:
+        instance = 0 if rows.whole else self._instance(rows, number)
+        born = rows.born[instance]
+        position = row - rows.first_row[instance]
+        # A row of a whole map is written by several tiles: it lives from the first on.
+        if born[position] < 0:
+            born[position] = self.tick
+        rows.dies[instance][position] = self.tick
+
+    def scratch_buffers(self) -> tuple[BufferNeed, ...]:
+        return tuple(self._scratch_buffer(layer, ticks) for layer, ticks in sorted(self.scratch.items()))
+
+    def _scratch_buffer(self, layer: int, ticks: Sequence[int]) -> BufferNeed:
+        size = self.flow.kernels[layer].scratch_bytes
+        alive = np.array(ticks, np.int64)
+        # Calls of many rows in a row are one life.
+        begins = np.flatnonzero(np.diff(alive, prepend=-9) != 1)
+        ends = np.append(begins[1:], len(alive)) - 1
+        count = len(begins)
+        cells = Cells(np.zeros(count, np.int64), np.full(count, size, np.int64), alive[begins], alive[ends])
+        return BufferNeed((self.flow.layers[layer].name,), True, size, 0, 0, cells, float(len(ticks)))
+
+
+@dataclass(eq=False)
+class _Group:
+    """Maps in the same memory; `rows` is what they are together."""
+
+    names: list[str]
+    rows: _Rows
+
+
+def _share(flow: Dataflow, recorder: _Recorder) -> list[_Group]:
+    """Lets layers write over an input that no one reads any more, where their kernels can."""
+    groups: dict[str, _Group] = {}
+    first = recorder.stages[0].first if recorder.stages else 0
+    for output, rows in recorder.maps.items():
+        index = flow.producer[output]
+        group = _overwritten(flow, index, rows, groups) if index >= first else None
+        if group is None:
+            group = _Group([output], rows)
+        else:
+            group.names.append(output)
+            group.rows = _joined(group.rows, rows)
+        groups[output] = group
+    return list({id(group): group for group in groups.values()}.values())
+
+
+def _overwritten(flow: Dataflow, index: int, rows: _Rows, groups: Mapping[str, _Group]) -> _Group | None:
+    """The group of an input in whose memory the layer may write."""
+    for position in flow.kernels[index].in_place:
+        source = flow.sources[index][position]
+        group = groups[source.map]
+        earlier = group.rows
+        same_shape = (
+            not source.views
+            and earlier.whole == rows.whole
+            and earlier.row_bytes == rows.row_bytes
+            and earlier.regions == rows.regions
+            and len(earlier.born[0]) == len(rows.born[0])
+        )
+        if same_shape and all((dies <= born).all() for dies, born in zip(earlier.dies, rows.born, strict=True)):
+            return group
+    return None
+
+
+def _joined(earlier: _Rows, later: _Rows) -> _Rows:
+    return _Rows(
+        earlier.name,
+        earlier.whole,
+        earlier.regions,
+        earlier.columns,
+        earlier.row_bytes,
+        earlier.first_row,
+        earlier.born,
+        later.dies,
+        earlier.read_rows + later.read_rows + len(later.born[0]),
+    )
+
+
+def _map_buffer(group: _Group) -> BufferNeed:
+    rows = group.rows
+    height = max(len(born) for born in rows.born)
+    ring = height if rows.whole else max((_ring(b, d) for b, d in zip(rows.born, rows.dies, strict=True)), default=1)
+    slots = [np.arange(first, first + len(born)) % ring for first, born in zip(rows.first_row, rows.born, strict=True)]
+    start = np.concatenate(slots) * rows.row_bytes
+    born, dies = np.concatenate(rows.born), np.concatenate(rows.dies)
+    alive = born > _UNBORN
+    start, born, dies = start[alive], born[alive], dies[alive]
+    if not rows.whole:
+        start, born, dies = _by_slot(start, born, dies)
+    accesses = (rows.read_rows + sum(len(b) for b in rows.born)) / max(ring, 1)
+    cells = Cells(start, start + rows.row_bytes, born, dies)
+    return BufferNeed(tuple(group.names), False, ring * rows.row_bytes, ring, rows.columns, cells, accesses)
+
+
+def _ring(born: Ticks, dies: Ticks) -> int:
+    """Rows that must be held so that no row takes the place of another that is still read."""
+    if not len(born):
+        return 1
+    # Births ascend: the youngest row that is born before a row's last reading.
+    youngest = np.searchsorted(born, dies, side="right")
+    return int((youngest - np.arange(len(born))).max())
+
+
+def _by_slot(start: Ticks, born: Ticks, dies: Ticks) -> tuple[Ticks, Ticks, Ticks]:
+    """One cell for every slot of a ring: while the stage runs, it is empty for moments only."""
+    slots = np.unique(start)
+    first = np.array([born[start == slot].min() for slot in slots], np.int64)
+    last = np.array([dies[start == slot].max() for slot in slots], np.int64)
+    return slots, first, last

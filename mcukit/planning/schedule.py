@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of all kernel calls: what generated C does, as data."""
+
+from __future__ import annotations
+
+__all__ = ["Call", "partition", "schedule", "stage_calls"]
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mcukit.errors import McukitError, Problem
+from mcukit.planning.dataflow import INPUT, Dataflow
+from mcukit.planning.plan import Halo, Stage
+from mcukit.planning.tiles import StageTiles, stage_tiles
+
+
+@dataclass(frozen=True)
+class Call:
+    """Rows [first_row, last_row) of a layer's output, in the columns that the tile has.
+
+    stage: its position in the plan. layer: position in Dataflow.layers; INPUT where the application hands over a row
+    of the input. tile: row and column of the stage's grid.
+    """
+
+    stage: int
+    layer: int
+    tile: tuple[int, int]
+    first_row: int
+    last_row: int
+
+
+def partition(flow: Dataflow, stages: Sequence[Stage], pushed: bool) -> tuple[StageTiles, ...]:
+    """The stages with the regions of their tiles.
+
+    Raises McukitError "bad-stage" with everything that is wrong: the stages must hold every layer once and in order.
+    """
+    problems: list[Problem] = []
+    named = [name for stage in stages for name in stage.layers]
+    expected = [layer.name for layer in flow.layers]
+    if named != expected or any(not stage.layers for stage in stages):
+        raise McukitError.collect(_misplaced(named, expected))
+    result, first = [], 0
+    for stage in stages:
+        last = first + len(stage.layers)
+        try:
+            result.append(stage_tiles(flow, first, last, stage))
+        except McukitError as error:
+            problems.extend(error.problems)
+        first = last
+    if pushed and not problems:
+        problems.extend(_unpushable(flow, result))
+    if problems:
+        raise McukitError.collect(problems)
+    return tuple(result)
+
+
+def schedule(flow: Dataflow, stages: Sequence[StageTiles], pushed: bool) -> tuple[Call, ...]:
+    """All calls of one inference, in order."""
+    return tuple(
+        call for index, tiles in enumerate(stages) for call in stage_calls(flow, tiles, index, pushed and index == 0)
+    )
+
+
+def stage_calls(flow: Dataflow, tiles: StageTiles, stage: int, pushed: bool) -> Iterator[Call]:
+    """The calls of one stage. pushed: whether the rows of the network's input arrive while it runs."""
+    for tile, regions in tiles.regions.items():
+        if tiles.stage.halo is Halo.KEPT:
+            for position, row in _advance(flow, tiles, tile, pushed):
+                yield Call(stage, INPUT if position is None else tiles.first + position, tile, row, row + 1)
+        else:
+            for position, region in enumerate(regions):
+                if region.pixels:
+                    yield Call(stage, tiles.first + position, tile, region.first_row, region.last_row)
+
+
+def _advance(
+    flow: Dataflow, tiles: StageTiles, tile: tuple[int, int], pushed: bool
+) -> Iterator[tuple[int | None, int]]:
+    """Positions and rows in the order of streaming; None for a row of the input that the application hands over.
+
+    It is always the turn of the last layer whose next row can be computed. So a row is made only when nothing that
+    comes after it can go on without it, and the rings stay as short as the windows of their readers.
+    """
+    regions = tiles.regions[tile]
+    stops = [region.last_row if region.pixels else 0 for region in regions]
+    done = [region.first_row for region in regions]
+    # Rows of the input, whole unless they are pushed: the one map of a stage that no layer of it computes.
+    arrived, height = (0, flow.shape(flow.model.input.name)[0]) if pushed else (0, 0)
+    needs = [_needs(flow, tiles, position, pushed) for position in range(len(regions))]
+    while True:
+        for position in reversed(range(len(regions))):
+            row = done[position]
+            if row < stops[position] and all(
+                rows[row] <= (arrived if source is None else done[source]) for source, rows in needs[position]
+            ):
+                yield position, row
+                done[position] = row + 1
+                break
+        else:
+            if arrived == height:
+                break
+            yield None, arrived
+            arrived += 1
+    if any(rows < stop for rows, stop in zip(done, stops, strict=True)):
+        raise AssertionError(f"the stage of {tiles.stage.layers} stopped at rows {done} of {stops}")
+
+
+def _needs(flow: Dataflow, tiles: StageTiles, position: int, pushed: bool) -> list[tuple[int | None, tuple[int, ...]]]:
+    """Sources that advance with the stage, and how many of their rows each row of the layer waits for."""
+    needs: list[tuple[int | None, tuple[int, ...]]] = []
+    for source in flow.sources[tiles.first + position]:
+        producer = flow.producer[source.map]
+        rows = tuple(last for _, last in source.rows)
+        if producer >= tiles.first:
+            needs.append((producer - tiles.first, rows))
+        elif producer == INPUT and pushed:
+            needs.append((None, rows))
+    return needs
+
+
+def _misplaced(named: Sequence[str], expected: Sequence[str]) -> list[Problem]:
+    """Why the stages don't hold the model's layers."""
+    problems = [
+        Problem(
+            "bad-stage",
+            "the network has no such layer",
+            where=name,
+            hint="take the names from plan.json or report.json",
+        )
+        for name in dict.fromkeys(named)
+        if name not in set(expected)
+    ]
+    problems += [
+        Problem("bad-stage", "the layer is in no stage", where=name, hint="every layer belongs to one stage")
+        for name in expected
+        if name not in set(named)
+    ]
+    problems += [
+        Problem("bad-stage", "the layer is in the stages more than once", where=name, hint="name it once")
+        for name in dict.fromkeys(named)
+        if named.count(name) > 1
+    ]
+    if not problems:
+        name = next((a for a, b in zip(named, expected, strict=True) if a != b), "")
+        reason = "the layer does not stand where the network has it" if name else "there is a stage without layers"
+        problems.append(
+            Problem("bad-stage", reason, where=name, hint="keep the order of the layers, and no empty stage")
+        )
+    return problems
+
+
+def _unpushable(flow: Dataflow, stages: Sequence[StageTiles]) -> list[Problem]:
+    """Why the input can't arrive row by row."""
+    name = flow.model.input.name
+    if not stages or stages[0].stage.schedule != "stream":
+        reason = "rows of the input can be pushed into a first stage only that streams"
+        return [Problem("bad-stage", reason, where=name, hint="begin the plan with a streaming stage")]
+    problems = [
+        Problem(
+            "bad-stage",
+            "it reads the input after the first stage, but rows that were pushed are gone by then",
+            where=flow.layers[reader].name,
+            hint="let the first stage reach as far as this layer",
+        )
+        for reader in flow.readers[name]
+        if reader >= stages[0].last
+    ]
+    if name in flow.viewed or name in flow.outputs:
+        reason = "the input is reshaped or is an output, so that all of it must be held"
+        problems.append(Problem("bad-stage", reason, where=name, hint="give the input whole"))
+    return problems

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels keep the contract of mcukit_nn.h: they compute single rows of tiles from as little input as these need.
+
+Each row is a call of its own. Its input is a ring with just the rows and columns that `Operator.input_region` asks
+for; all else, the scratch memory too, holds random bytes. Both maps lie in wider buffers, of which nothing but the
+row of the output may change.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcukit.emulation.reference import run_reference
+from mcukit.emulation.toolchain import find_tool
+from mcukit.graph.region import Region
+from mcukit.quantized.integer import ConstantArray, Kernel
+from mcukit.resources import firmware_dir
+from tests.ops.harness import Case, case_graph, quantize_case
+from tests.ops.test_regions import AWKWARD, OF_EACH_OPERATOR, cuts
+
+CASES = (*OF_EACH_OPERATOR, *AWKWARD)
+SOURCE = firmware_dir() / "mcukit_nn" / "src"
+BESIDE = 5
+"""Bytes in front of and behind each row of a tile."""
+
+
+class Map(ctypes.Structure):
+    """mk_map."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("row_bytes", ctypes.c_uint32),
+        ("ring", ctypes.c_uint16),
+        ("first_column", ctypes.c_uint16),
+        ("columns", ctypes.c_uint16),
+        ("height", ctypes.c_uint16),
+        ("width", ctypes.c_uint16),
+        ("channels", ctypes.c_uint16),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A case's layer: its kernel, the maps that it reads and the one that it computes as (height, width, channels).
+
+    needed: the part of each input map that a region of the output needs.
+    """
+
+    kernel: Kernel
+    inputs: tuple[np.ndarray, ...]
+    output: np.ndarray
+    needed: Callable[[Region], tuple[Region, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """`rows` rows of some columns of a map in a buffer that is wider. buffer: (rows, bytes) of random content."""
+
+    buffer: np.ndarray
+    held: Map
+
+    @classmethod
+    def make(cls, whole: np.ndarray, columns: tuple[int, int], rows: int, generator: np.random.Generator) -> Tile:
+        height, width, channels = whole.shape
+        row_bytes = (columns[1] - columns[0]) * channels + 2 * BESIDE
+        buffer = generator.integers(-128, 128, (rows, row_bytes)).astype(np.int8)
+        first_byte = buffer.ctypes.data + BESIDE
+        count = columns[1] - columns[0]
+        return cls(buffer, Map(first_byte, row_bytes, rows, columns[0], count, height, width, channels))
+
+    def load(self, whole: np.ndarray, row: int) -> None:
+        """Puts a row of the map to its place."""
+        columns = slice(self.held.first_column, self.held.first_column + self.held.columns)
+        self.buffer[row % self.held.ring, BESIDE:-BESIDE] = whole[row, columns].ravel()
+
+
+def probe(case: Case) -> Probe:
+    model, inputs = quantize_case(case, case_graph(case))
+    maps = run_reference(model, inputs[:1], keep_maps=True).maps
+    layer = next(layer for layer in model.layers if layer.node.operator == case.operator)
+    tensors = model.graph.node_inputs(layer.node)
+    positions = [position for position, tensor in enumerate(tensors) if tensor.data is None]
+    kernel = layer.operator.kernel()
+    assert kernel is not None
+
+    def needed(region: Region) -> tuple[Region, ...]:
+        return tuple(case.operator.input_region(region, tensors, position) for position in positions)
+
+    return Probe(kernel, tuple(maps[name][0] for name in layer.inputs), maps[layer.output][0], needed)
+
+
+@pytest.fixture(scope="module")
+def probes() -> tuple[Probe, ...]:
+    return tuple(probe(case) for case in CASES)
+
+
+@pytest.fixture(scope="module")
+def library(probes: Sequence[Probe], tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """Functions call_0, call_1, ... for the probes in their order: (input maps, output map, row, scratch)."""
+    folder = tmp_path_factory.mktemp("kernels")
+    headers = sorted({f"{probe.kernel.function}.h" for probe in probes})
+    lines = [f'#include "{header}"' for header in headers]
+    for index, each in enumerate(probes):
+        lines += caller(index, each)
+    Path(folder, "calls.c").write_text("\n".join(lines) + "\n")
+    flags = ["-std=c99", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE}"]
+    sources = [str(folder / "calls.c"), *map(str, sorted(SOURCE.glob("*.c")))]
+    subprocess.run([find_tool("cc"), *flags, *sources, "-o", str(folder / "calls.so")], check=True)
+    return ctypes.CDLL(str(folder / "calls.so"))
+
+
+def caller(index: int, each: Probe) -> Iterator[str]:
+    """The C function that calls a kernel with its parameters and constants."""
+    kernel, name = each.kernel, f"case_{index}"
+    for array in kernel.constants:
+        yield f"static const {array.c_type} {name}_{array.suffix}[] = {{{', '.join(map(str, array.values.ravel()))}}};"
+    members = [
+        f".{field.name} = {f'{name}_{field.value.suffix}' if isinstance(field.value, ConstantArray) else field.value}"
+        for field in kernel.fields
+    ]
+    arguments = []
+    if members:
+        yield f"static const {kernel.function}_params {name}_params = {{{', '.join(members)}}};"
+        arguments.append(f"&{name}_params")
+    operands = [f"inputs[{position}]" for position in range(len(each.inputs))]
+    for position, array, shape in kernel.constant_maps:
+        sizes = ", ".join(map(str, shape))
+        yield f"static const mk_map {name}_map = MK_WHOLE_MAP((int8_t *){name}_{array.suffix}, {sizes});"
+        operands.insert(position, f"&{name}_map")
+    arguments += ["inputs", str(len(operands))] if kernel.inputs_as_array else operands
+    arguments += ["output", "row", "(uint16_t)(row + 1)"]
+    arguments += ["scratch"] if kernel.scratch_bytes or kernel.takes_scratch else []
+    yield f"void call_{index}(const mk_map *const *inputs, const mk_map *output, uint16_t row, void *scratch);"
+    yield f"void call_{index}(const mk_map *const *inputs, const mk_map *output, uint16_t row, void *scratch)"
+    yield f"{{ (void)scratch; {kernel.function}({', '.join(arguments)}); }}"
+
+
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[str(case) for case in CASES])
+def test_a_row_of_a_tile_needs_no_more_than_its_region(
+    index: int, probes: Sequence[Probe], library: ctypes.CDLL
+) -> None:
+    each, call = probes[index], getattr(library, f"call_{index}")
+    call.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint16, ctypes.c_void_p)
+    call.restype = None
+    generator = np.random.default_rng(index)
+    height, width, _ = each.output.shape
+    # With no spare row the ring is as small as it may be; with one, a row too much that is read holds random bytes.
+    for columns, spare in itertools.product(cuts(width), (0, 1)):
+        output = Tile.make(each.output, columns, max(1, height // 2), generator)
+        for row in range(height):
+            expected = Tile(output.buffer.copy(), output.held)
+            expected.load(each.output, row)
+            compute_row(each, call, output, Region(row, row + 1, *columns), spare, generator)
+            np.testing.assert_array_equal(output.buffer, expected.buffer, err_msg=f"row {row}, columns {columns}")
+
+
+def compute_row(
+    each: Probe, call: Callable[..., None], output: Tile, region: Region, spare: int, generator: np.random.Generator
+) -> None:
+    """Calls the kernel for one row of `output`; its inputs hold what that row needs and `spare` random rows."""
+    tiles = []
+    for whole, source in zip(each.inputs, each.needed(region), strict=True):
+        rows = max(1, source.rows + spare)
+        tile = Tile.make(whole, (source.first_column, source.last_column), rows, generator)
+        for row in range(source.first_row, source.last_row):
+            tile.load(whole, row)
+        tiles.append(tile)
+    before = [tile.buffer.copy() for tile in tiles]
+    scratch = generator.integers(-128, 128, each.kernel.scratch_bytes + BESIDE).astype(np.int8)
+    behind = scratch[each.kernel.scratch_bytes :].copy()
+    pointers = (ctypes.POINTER(Map) * len(tiles))(*(ctypes.pointer(tile.held) for tile in tiles))
+    working = scratch.ctypes.data if each.kernel.scratch_bytes else None
+    call(pointers, ctypes.byref(output.held), region.first_row, working)
+    np.testing.assert_array_equal(scratch[each.kernel.scratch_bytes :], behind)
+    for tile, content in zip(tiles, before, strict=True):
+        np.testing.assert_array_equal(tile.buffer, content)
