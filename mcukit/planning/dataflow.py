@@ -8,6 +8,9 @@ __all__ = ["INPUT", "Dataflow", "Source"]
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
 from mcukit.graph.graph import Tensor, map_shape
 from mcukit.graph.region import Region, whole_region
 from mcukit.quantized.integer import IntegerModel, Kernel, Layer
@@ -27,6 +30,22 @@ class Source:
     position: int
     views: tuple[Layer, ...]
     rows: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def last_rows(self) -> tuple[int, ...]:
+        """For every row of the layer's output the rows of `map` that must be there."""
+        return tuple(last for _, last in self.rows)
+
+    @cached_property
+    def needs(self) -> npt.NDArray[np.int64]:
+        """`rows` as an array (rows of the output, 2) whose columns never decrease; what needs none stands between."""
+        needs = np.array(self.rows, np.int64).reshape(-1, 2)
+        empty = needs[:, 0] >= needs[:, 1]
+        needs[empty, 0] = 0
+        needs[:, 1] = np.maximum.accumulate(needs[:, 1])
+        needs[:, 0] = np.where(empty, needs[:, 1], needs[:, 0])
+        needs[:, 0] = np.maximum.accumulate(needs[:, 0])
+        return needs
 
 
 class Dataflow:
@@ -113,7 +132,12 @@ class Dataflow:
 
     def _path(self, layer: int, source: Source) -> list[tuple[Layer, int]]:
         """The layer and the views behind its input, each with the position of the input to follow."""
-        return [(self.layers[layer], source.position), *((view, 0) for view in source.views)]
+        steps = [(self.layers[layer], source.position), *((view, 0) for view in source.views)]
+        return [(step, self._map_positions(step)[position]) for step, position in steps]
+
+    def _map_positions(self, layer: Layer) -> list[int]:
+        """Where a layer's feature maps stand among its node's inputs, which hold constants too."""
+        return [index for index, tensor in enumerate(self._inputs(layer)) if tensor.data is None]
 
     def _inputs(self, layer: Layer) -> tuple[Tensor, ...]:
         return self.model.graph.node_inputs(layer.node)

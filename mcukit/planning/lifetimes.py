@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.region import Region
-from mcukit.planning.dataflow import INPUT, Dataflow
+from mcukit.planning.dataflow import INPUT, Dataflow, Source
 from mcukit.planning.schedule import Call
 from mcukit.planning.tiles import StageTiles
 
@@ -30,7 +30,7 @@ _UNBORN = -2
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Bytes [start, end) of a buffer that are in use from tick `born` to tick `dies`, both included. All of one length."""
+    """Bytes [start, end) of a buffer in use from tick `born` to tick `dies`, both included: arrays of one length."""
 
     start: Ticks
     end: Ticks
@@ -96,9 +96,8 @@ class _Recorder:
         self.stages = stages
         self.pushed = pushed
         self.tick = 0
-        self.instances: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
         self.maps: dict[str, _Rows] = {}
-        self.scratch: dict[int, list[int]] = {}
+        self.scratch: dict[int, list[Ticks]] = {}
         first, last = (stages[0].first, stages[-1].last) if stages else (0, 0)
         self.kept = [
             name
@@ -136,14 +135,17 @@ class _Recorder:
         )
 
     def run(self, calls: Sequence[Call]) -> None:
-        tile_numbers = [{tile: number for number, tile in enumerate(tiles.regions)} for tiles in self.stages]
-        for call in calls:
-            number = tile_numbers[call.stage][call.tile]
-            if call.layer == INPUT:
-                self._write(self.maps[self.flow.model.input.name], 0, call.first_row)
-                self.tick += 1
+        for (stage, tile, layer), ticks in self._ticks(calls).items():
+            number = list(self.stages[stage].regions).index(tile)
+            first, born = ticks[0][0], np.concatenate([np.arange(begin, end) for _, begin, end in ticks])
+            if layer == INPUT:
+                self._write(self.maps[self.flow.model.input.name], 0, 0, born)
                 continue
-            self._run(call, number)
+            self._write(self.maps[self.flow.layers[layer].output], number, first, born)
+            for source in self.flow.sources[layer]:
+                self._read(self.maps[source.map], number, source, first, born)
+            if self.flow.kernels[layer].scratch_bytes:
+                self.scratch.setdefault(layer, []).append(born)
         for name in self.kept:
             for dies in self.maps[name].dies:
                 dies[:] = self.tick
@@ -151,45 +153,53 @@ class _Recorder:
             for born, dies in zip(rows.born, rows.dies, strict=True):
                 np.maximum(dies, born, out=dies)
 
-    def _run(self, call: Call, number: int) -> None:
-        target = self.maps[self.flow.layers[call.layer].output]
-        sources = [(source, self.maps[source.map]) for source in self.flow.sources[call.layer]]
-        has_scratch = self.flow.kernels[call.layer].scratch_bytes > 0
-        for row in range(call.first_row, call.last_row):
-            self._write(target, number, row)
-            for source, rows in sources:
-                first, last = source.rows[row]
-                instance = 0 if rows.whole else self._instance(rows, number)
-                begin = rows.first_row[instance]
-                rows.dies[instance][max(first - begin, 0) : max(last - begin, 0)] = self.tick
-                rows.read_rows += max(last - first, 0)
-            if has_scratch:
-                self.scratch.setdefault(call.layer, []).append(self.tick)
-            self.tick += 1
+    def _ticks(self, calls: Sequence[Call]) -> dict[tuple[int, tuple[int, int], int], list[tuple[int, int, int]]]:
+        """By stage, tile and layer: first row, first tick and tick after the last one of every call."""
+        ticks: dict[tuple[int, tuple[int, int], int], list[tuple[int, int, int]]] = {}
+        tick = 0
+        for call in calls:
+            end = tick + call.last_row - call.first_row
+            ticks.setdefault((call.stage, call.tile, call.layer), []).append((call.first_row, tick, end))
+            tick = end
+        self.tick = tick
+        return ticks
+
+    def _write(self, rows: _Rows, number: int, first: int, ticks: Ticks) -> None:
+        """Rows from `first` on are computed at these ticks."""
+        instance = 0 if rows.whole else self._instance(rows, number)
+        begin = first - rows.first_row[instance]
+        born, dies = rows.born[instance][begin : begin + len(ticks)], rows.dies[instance][begin : begin + len(ticks)]
+        # A row of a whole map is written by several tiles: it lives from the first on.
+        np.copyto(born, ticks, where=(born < 0) | (born > ticks))
+        np.maximum(dies, ticks, out=dies)
+
+    def _read(self, rows: _Rows, number: int, source: Source, first: int, ticks: Ticks) -> None:
+        """A layer reads what its rows from `first` on need, at these ticks."""
+        instance = 0 if rows.whole else self._instance(rows, number)
+        dies = rows.dies[instance]
+        needed = source.needs[first : first + len(ticks)]
+        position = np.arange(len(dies)) + rows.first_row[instance]
+        # What rows need never goes back, so that the last one that begins at a row or before is the last to read it.
+        reader = np.searchsorted(needed[:, 0], position, side="right") - 1
+        is_read = (reader >= 0) & (position < needed[reader, 1])
+        np.maximum(dies, ticks[reader], out=dies, where=is_read)
+        rows.read_rows += int((needed[:, 1] - needed[:, 0]).sum())
 
     def _instance(self, rows: _Rows, number: int) -> int:
         return number if len(rows.born) > 1 else 0
 
-    def _write(self, rows: _Rows, number: int, row: int) -> None:
-        instance = 0 if rows.whole else self._instance(rows, number)
-        born = rows.born[instance]
-        position = row - rows.first_row[instance]
-        # A row of a whole map is written by several tiles: it lives from the first on.
-        if born[position] < 0:
-            born[position] = self.tick
-        rows.dies[instance][position] = self.tick
-
     def scratch_buffers(self) -> tuple[BufferNeed, ...]:
-        return tuple(self._scratch_buffer(layer, ticks) for layer, ticks in sorted(self.scratch.items()))
+        return tuple(
+            self._scratch_buffer(layer, np.sort(np.concatenate(ticks))) for layer, ticks in sorted(self.scratch.items())
+        )
 
-    def _scratch_buffer(self, layer: int, ticks: Sequence[int]) -> BufferNeed:
+    def _scratch_buffer(self, layer: int, ticks: Ticks) -> BufferNeed:
         size = self.flow.kernels[layer].scratch_bytes
-        alive = np.array(ticks, np.int64)
-        # Calls of many rows in a row are one life.
-        begins = np.flatnonzero(np.diff(alive, prepend=-9) != 1)
-        ends = np.append(begins[1:], len(alive)) - 1
+        # Ticks that follow each other are one life.
+        begins = np.flatnonzero(np.diff(ticks, prepend=-9) != 1)
+        ends = np.append(begins[1:], len(ticks)) - 1
         count = len(begins)
-        cells = Cells(np.zeros(count, np.int64), np.full(count, size, np.int64), alive[begins], alive[ends])
+        cells = Cells(np.zeros(count, np.int64), np.full(count, size, np.int64), ticks[begins], ticks[ends])
         return BufferNeed((self.flow.layers[layer].name,), True, size, 0, 0, cells, float(len(ticks)))
 
 

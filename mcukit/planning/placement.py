@@ -7,6 +7,7 @@ __all__ = ["ALIGNMENT", "Conflicts", "live_bytes", "place"]
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -40,12 +41,14 @@ class Conflicts:
         return self._spans[first, second]
 
 
-def place(conflicts: Conflicts, members: Sequence[int] | None = None) -> tuple[dict[int, int], int]:
+def place(
+    conflicts: Conflicts, members: Sequence[int] | None = None, orders: int | None = None
+) -> tuple[dict[int, int], int]:
     """Offsets by position in `conflicts.buffers`, for `members` of them or for all, and the bytes of the whole arena.
 
     Buffers are placed one by one, each where the arena grows least. What comes of that depends on the order, so
     several are tried until the arena is as small as what is alive at once. Finding the best order is NP-hard: it is
-    Dynamic Storage Allocation (Garey and Johnson, 1979).
+    Dynamic Storage Allocation (Garey and Johnson, 1979). orders: how many are tried at most.
     """
     positions = list(range(len(conflicts.buffers))) if members is None else list(members)
     if not positions:
@@ -54,7 +57,7 @@ def place(conflicts: Conflicts, members: Sequence[int] | None = None) -> tuple[d
     bound = _align(live_bytes([buffers[position] for position in positions]))
     best: dict[int, int] = {}
     smallest = -1
-    for order in _orders(buffers, positions):
+    for order in islice(_orders(buffers, positions), orders):
         offsets, arena = _one_by_one(conflicts, order, smallest)
         if smallest < 0 or (0 <= arena < smallest):
             best, smallest = offsets, arena

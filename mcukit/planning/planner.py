@@ -18,7 +18,8 @@ from mcukit.quantized.integer import IntegerModel
 def plan_layers(model: IntegerModel) -> Plan:
     """One operator after the other, over whole maps."""
     flow = Dataflow(model)
-    return plan_of(flow, (Stage(tuple(layer.name for layer in flow.layers)),))
+    names = tuple(layer.name for layer in flow.layers)
+    return plan_of(flow, (Stage(names),) if names else ())
 
 
 def plan_of(flow: Dataflow, stages: Sequence[Stage], *, pushed: bool = False) -> Plan:

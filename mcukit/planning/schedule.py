@@ -81,40 +81,54 @@ def _advance(
     It is always the turn of the last layer whose next row can be computed. So a row is made only when nothing that
     comes after it can go on without it, and the rings stay as short as the windows of their readers.
     """
-    regions = tiles.regions[tile]
-    stops = [region.last_row if region.pixels else 0 for region in regions]
-    done = [region.first_row for region in regions]
-    # Rows of the input, whole unless they are pushed: the one map of a stage that no layer of it computes.
-    arrived, height = (0, flow.shape(flow.model.input.name)[0]) if pushed else (0, 0)
-    needs = [_needs(flow, tiles, position, pushed) for position in range(len(regions))]
+    layers = range(len(tiles.rows[0]))
+    spans = [(region.first_row, region.last_row) if region.pixels else (0, 0) for region in tiles.regions[tile]]
+    stops = [last for _, last in spans]
+    # The last number is for rows of the input, which arrive when nothing can go on without them.
+    done = [*(first for first, _ in spans), 0]
+    height = flow.shape(flow.model.input.name)[0] if pushed else 0
+    needs = [_needs(flow, tiles, position, pushed) for position in layers]
+    last_reader = list(range(len(done)))
+    for position in layers:
+        for source, _ in needs[position]:
+            last_reader[source] = position
+    turn = len(layers) - 1
     while True:
-        for position in reversed(range(len(regions))):
-            row = done[position]
-            if row < stops[position] and all(
-                rows[row] <= (arrived if source is None else done[source]) for source, rows in needs[position]
-            ):
-                yield position, row
-                done[position] = row + 1
-                break
-        else:
-            if arrived == height:
-                break
-            yield None, arrived
-            arrived += 1
-    if any(rows < stop for rows, stop in zip(done, stops, strict=True)):
+        while turn >= 0 and not _is_ready(done, stops, needs, turn):
+            turn -= 1
+        if turn < 0 and done[-1] == height:
+            break
+        yield (turn if turn >= 0 else None), done[turn]
+        done[turn] += 1
+        # No other layer than its readers can be ready because of this row, and nothing behind them was ready before.
+        turn = last_reader[turn]
+    if any(rows < stop for rows, stop in zip(done, stops, strict=False)):
         raise AssertionError(f"the stage of {tiles.stage.layers} stopped at rows {done} of {stops}")
 
 
-def _needs(flow: Dataflow, tiles: StageTiles, position: int, pushed: bool) -> list[tuple[int | None, tuple[int, ...]]]:
-    """Sources that advance with the stage, and how many of their rows each row of the layer waits for."""
-    needs: list[tuple[int | None, tuple[int, ...]]] = []
+def _is_ready(done: list[int], stops: list[int], needs: list[list[tuple[int, tuple[int, ...]]]], position: int) -> bool:
+    """Whether a layer has a next row and all that this needs."""
+    row = done[position]
+    if row >= stops[position]:
+        return False
+    for source, rows in needs[position]:  # noqa: SIM110 - a search asks this millions of times
+        if rows[row] > done[source]:
+            return False
+    return True
+
+
+def _needs(flow: Dataflow, tiles: StageTiles, position: int, pushed: bool) -> list[tuple[int, tuple[int, ...]]]:
+    """Sources that advance with the stage, and how many of their rows each row of the layer waits for.
+
+    A source is the position of a layer in the stage; -1 is the input where its rows are pushed.
+    """
+    needs: list[tuple[int, tuple[int, ...]]] = []
     for source in flow.sources[tiles.first + position]:
         producer = flow.producer[source.map]
-        rows = tuple(last for _, last in source.rows)
         if producer >= tiles.first:
-            needs.append((producer - tiles.first, rows))
+            needs.append((producer - tiles.first, source.last_rows))
         elif producer == INPUT and pushed:
-            needs.append((None, rows))
+            needs.append((-1, source.last_rows))
     return needs
 
 

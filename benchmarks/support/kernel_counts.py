@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts the instructions of a kernel on many shapes: one network with a layer for each shape, run in the emulator."""
+
+from __future__ import annotations
+
+__all__ = ["Sample", "count_kernel"]
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.support.kernel_shapes import Shaped
+from mcukit.calibration.ranges import Range
+from mcukit.emulation.build import CSources
+from mcukit.emulation.runner import run_on_target
+from mcukit.export.c_code import generate_c
+from mcukit.graph.graph import Graph, Node, Shape, Tensor, map_shape
+from mcukit.graph.region import whole_region
+from mcukit.ops.conv2d import Conv2d
+from mcukit.ops.operator import Operator
+from mcukit.ops.reshape import Reshape
+from mcukit.ops.resize_nearest import ResizeNearest
+from mcukit.ops.window import Window
+from mcukit.planning.kernel_features import KERNEL_FEATURES
+from mcukit.planning.planner import plan_layers
+from mcukit.quantized.integer import IntegerModel, Layer
+from mcukit.quantized.lower import lower
+from mcukit.quantized.quantize import quantize_graph
+
+_INPUT = (1, 24, 24, 4)
+_SEED = 0
+_SPREADS = (3.0, 5.0)
+"""How far from zero maps reach. Weights are scaled so that few values lie farther."""
+
+_NAME = "shapes"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One shape. counts: of the kernel's features, in their order. instructions: what the emulator counted."""
+
+    shaped: Shaped
+    counts: tuple[int, ...]
+    instructions: int
+
+
+@dataclass
+class _Network:
+    """A network under construction: each shape is a branch of its own, and maps of equal shape are shared."""
+
+    tensors: dict[str, Tensor] = field(default_factory=lambda: {"input": Tensor("input", _INPUT)})
+    nodes: list[Node] = field(default_factory=list)
+    generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(_SEED))
+
+    def constant(self, name: str, shape: Shape) -> str:
+        scale = 1.0 if len(shape) == 1 else 1.5 / np.sqrt(max(np.prod(shape[1:]), 1))
+        self.tensors[name] = Tensor(name, shape, (self.generator.standard_normal(shape) * scale).astype(np.float32))
+        return name
+
+    def node(self, name: str, operator: Operator, inputs: Sequence[str]) -> str:
+        if name not in self.tensors:
+            self.tensors[name] = Tensor(name, operator.output_shape([self.tensors[i] for i in inputs]))
+            self.nodes.append(Node(name, operator, tuple(inputs), name))
+        return name
+
+    def map(self, shape: Shape, number: int) -> str:
+        """A map of that shape with varied values; another one for each number."""
+        height, width, channels = map_shape(shape)
+        name = f"{'x'.join(map(str, shape))}/{number}"
+        if name in self.tensors:
+            return name
+        resized = self.node(f"resized/{height}x{width}", ResizeNearest((height, width)), ["input"])
+        weights = self.constant(f"{name}/weights", (channels, 1, 1, _INPUT[3]))
+        bias = self.constant(f"{name}/bias", (channels,))
+        spread = self.node(
+            name if len(shape) == 4 else f"{name}/spread", Conv2d(Window((1, 1))), [resized, weights, bias]
+        )
+        return spread if len(shape) == 4 else self.node(name, Reshape(shape), [spread])
+
+    def branch(self, position: int, shaped: Shaped) -> str:
+        maps = [self.map(shape, number) for number, shape in enumerate(shaped.maps)]
+        constants = [self.constant(f"{position}/constant{i}", shape) for i, shape in enumerate(shaped.constants)]
+        return self.node(f"{position}", shaped.operator, [*maps, *constants])
+
+
+def count_kernel(function: str, shapes: Sequence[Shaped], target: str) -> tuple[Sample, ...]:
+    """Exact counts of one kernel for every shape. Raises what run_on_target raises."""
+    network = _Network()
+    names = [network.branch(position, shaped) for position, shaped in enumerate(shapes)]
+    graph = Graph(_NAME, network.tensors, tuple(network.nodes), ("input",), (names[-1],))
+    model = _quantize(graph)
+    layers = [layer for layer in model.layers if layer.operator.kernel() is not None]
+    counted = _run(model, layers, target)
+    by_name = {layer.name: (layer, instructions) for layer, instructions in zip(layers, counted, strict=True)}
+    return tuple(_sample(function, model, shaped, *by_name[name]) for name, shaped in zip(names, shapes, strict=True))
+
+
+def _quantize(graph: Graph) -> IntegerModel:
+    """The integer model. Ranges are not calibrated: float libraries differ in the last bits from machine to machine."""
+    generator = np.random.default_rng(_SEED)
+    limits = {node.output: node.operator.output_limits() for node in graph.nodes}
+    ranges = {}
+    for tensor in graph.maps():
+        # No two alike: operands of equal scale would take a shorter way through the additions.
+        spread = Range.around_zero(-generator.uniform(*_SPREADS), generator.uniform(*_SPREADS))
+        ranges[tensor.name] = spread.clipped(*limits.get(tensor.name, (-1.0, 1.0)))
+    return lower(quantize_graph(graph, ranges))
+
+
+def _run(model: IntegerModel, layers: Sequence[Layer], target: str) -> tuple[int, ...]:
+    """Instructions of each layer, for an input of random bytes."""
+    inputs = np.random.default_rng(_SEED).integers(-128, 128, (1, model.input.elements)).astype(np.int8)
+    with tempfile.TemporaryDirectory(prefix="mcukit-kernel-costs-") as folder:
+        for file, text in generate_c(model, plan_layers(model)).items():
+            Path(folder, file).write_text(text, encoding="utf-8")
+        sources = CSources(_NAME, Path(folder), len(layers), model.input.elements, model.outputs[0].elements)
+        run = run_on_target(sources, target, inputs, profile=True)
+    if run.layer_instructions is None:
+        raise ValueError(f"instructions are not counted on {target}")
+    return tuple(sum(classes.values()) for classes in run.layer_instructions)
+
+
+def _sample(function: str, model: IntegerModel, shaped: Shaped, layer: Layer, instructions: int) -> Sample:
+    kernel = layer.operator.kernel()
+    if kernel is None or kernel.function != function:
+        raise ValueError(f"{shaped} does not call {function}")
+    count = KERNEL_FEATURES[function].counter(layer, model.graph)
+    return Sample(shaped, count(whole_region(model.graph.tensors[layer.output]), 1), instructions)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds stages: the cheapest that fit a budget, those of the smallest arena, and all that are worth a choice."""
+
+from __future__ import annotations
+
+__all__ = ["FoundPlan", "PlanSearch", "default_shapes"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import add
+
+from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM, Candidate, Candidates, Shape
+from mcukit.planning.costs import CostTable
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import Halo, Plan, Stage
+from mcukit.planning.planner import plan_of
+from mcukit.planning.schedule import partition
+from mcukit.planning.tiles import tile_macs
+
+Path = tuple[Candidate, ...]
+
+_TRIES = 8
+"""How often the search goes on with a smaller budget when stages that fit alone don't fit together."""
+
+
+@dataclass(frozen=True)
+class FoundPlan:
+    """A plan and what it costs.
+
+    instructions: estimated from the cost table. macs: with all that is computed again; macs_redundant: only that.
+    bound: no plan of stages of the shapes that were searched costs fewer instructions under the budget.
+    optimal: whether this one costs no more than the bound.
+    """
+
+    plan: Plan
+    instructions: int
+    macs: int
+    macs_redundant: int
+    bound: int
+
+    @property
+    def optimal(self) -> bool:
+        return self.instructions <= self.bound
+
+
+def default_shapes(
+    tiles: Sequence[tuple[int, int]] = ((2, 2), (3, 3), (4, 4)), strips: Sequence[int] = (2, 3, 4)
+) -> tuple[Shape, ...]:
+    """Layers, streams, strips and the usual grids of patches."""
+    return (
+        LAYER_BY_LAYER,
+        STREAM,
+        *(Shape(1, columns, Halo.KEPT) for columns in strips),
+        *(Shape(rows, columns, Halo.RECOMPUTED) for rows, columns in tiles),
+    )
+
+
+class PlanSearch:
+    """Searches the cuts of one network into stages of given shapes.
+
+    Stages are edges of a graph whose nodes are the cuts between layers. The cheapest path whose stages all fit is
+    found by a lazy shortest-path search (Dellin and Srinivasa, "A Unifying Formalism for Shortest Path Problems with
+    Expensive Edge Evaluations", 2016): what a stage needs is worked out only when the best path so far uses it. Within
+    the shapes this is exact, as far as a stage that fits alone fits among the others; where it does not, the search
+    goes on with a smaller budget, and the result says that it may not be the best.
+    """
+
+    def __init__(self, flow: Dataflow, costs: CostTable, shapes: Sequence[Shape], *, pushed: bool = False) -> None:
+        self._flow = flow
+        self._candidates = Candidates(flow, costs, pushed)
+        self._shapes = tuple(shapes)
+        self._edges = self._all_edges()
+
+    def cheapest(self, budget: int) -> FoundPlan | None:
+        """The plan of fewest instructions whose arena fits; None if no path of stages fits."""
+        limit = budget
+        for _ in range(_TRIES):
+            path = self._cheapest_path(limit, surely=True)
+            if path is None:
+                return None
+            plan = self._plan(path)
+            if plan.arena_bytes <= budget:
+                return self._found(plan, path, budget)
+            limit -= plan.arena_bytes - budget
+        return None
+
+    def smallest(self) -> FoundPlan | None:
+        """The plan of the smallest arena that the search can find, and among such the cheapest."""
+        path = self._smallest_path()
+        if path is None:
+            return None
+        plan = self._plan(path)
+        found = self._found(plan, path, plan.arena_bytes)
+        return self.cheapest(plan.arena_bytes) or found
+
+    def front(self, step: float = 0.95) -> tuple[FoundPlan, ...]:
+        """Plans of which none is both smaller and cheaper than another, from the cheapest to the smallest.
+
+        step: how much smaller each arena is at most, as a factor, than the one before it.
+        """
+        smallest = self.smallest()
+        if smallest is None:
+            return ()
+        found: list[FoundPlan] = []
+        budget = 1 << 40
+        while budget > smallest.plan.arena_bytes:
+            plan = self.cheapest(budget)
+            if plan is None:
+                break
+            if plan.plan.arena_bytes > smallest.plan.arena_bytes:
+                found.append(plan)
+            budget = min(plan.plan.arena_bytes - 1, int(plan.plan.arena_bytes * step))
+        return (*found, smallest)
+
+    def _all_edges(self) -> tuple[Candidate, ...]:
+        """All stages, by last layer.
+
+        One layer alone runs layer by layer; tiles begin at the input, as in MCUNetV2 and QuantMCU.
+        """
+        edges = []
+        for last in range(1, len(self._flow.layers) + 1):
+            for first in range(last):
+                alone = last - first == 1
+                for shape in self._shapes:
+                    if shape == LAYER_BY_LAYER:
+                        useful = alone
+                    elif shape == STREAM:
+                        useful = not alone or (self._candidates.pushed and first == 0)
+                    else:
+                        useful = first == 0
+                    candidate = Candidate(first, last, shape)
+                    if useful and self._candidates.is_possible(candidate):
+                        edges.append(candidate)
+        return tuple(edges)
+
+    def _cheapest_path(self, budget: int, *, surely: bool) -> Path | None:
+        """Stages of least cost that each fit alone; not surely: that no bound forbids."""
+        candidates = self._candidates
+        weights: list[int | None] = [
+            None if candidates.is_worse_than_bound(edge, budget) else candidates.instructions(edge)
+            for edge in self._edges
+        ]
+        while True:
+            path = self._shortest(weights, add)
+            misfits = [edge for edge in path or () if not candidates.fits(self._edges[edge], budget, surely=surely)]
+            if not misfits:
+                return None if path is None else tuple(self._edges[edge] for edge in path)
+            for edge in misfits:
+                weights[edge] = None
+
+    def _smallest_path(self) -> Path | None:
+        """Stages whose largest memory is least."""
+        candidates = self._candidates
+        known = [candidates.is_planned(edge) for edge in self._edges]
+        weights: list[int | None] = [
+            candidates.placed(edge) if planned else candidates.bound(edge)
+            for edge, planned in zip(self._edges, known, strict=True)
+        ]
+        bounded: set[int] = set()
+        while True:
+            path = self._shortest(weights, max)
+            if path is None or all(known[edge] for edge in path):
+                return None if path is None else tuple(self._edges[edge] for edge in path)
+            for edge in path:
+                known[edge] = known[edge] or edge in bounded
+                find = candidates.placed if known[edge] else candidates.tile_bound
+                weights[edge] = find(self._edges[edge])
+                bounded.add(edge)
+
+    def _shortest(self, weights: Sequence[int | None], join: Callable[[int, int], int]) -> list[int] | None:
+        """The edges of the path from the first cut to the last whose joined weights are least."""
+        count = len(self._flow.layers)
+        best: list[int | None] = [0, *(None for _ in range(count))]
+        by: list[int] = [-1] * (count + 1)
+        # Edges stand in the order of their ends: whatever leads to a cut comes before what starts there.
+        for edge, ((first, last, _), weight) in enumerate(zip(self._edges, weights, strict=True)):
+            before = best[first]
+            if weight is None or before is None:
+                continue
+            total, known = join(before, weight), best[last]
+            if known is None or total < known:
+                best[last], by[last] = total, edge
+        if best[count] is None:
+            return None
+        path: list[int] = []
+        while count:
+            path.append(by[count])
+            count = self._edges[by[count]].first
+        return path[::-1]
+
+    def _plan(self, path: Path) -> Plan:
+        """Single layers that follow each other are one stage."""
+        stages: list[Stage] = []
+        for edge in path:
+            stage = self._candidates.stage(edge)
+            if stages and stage.schedule == stages[-1].schedule == "layers":
+                stages[-1] = replace(stages[-1], layers=stages[-1].layers + stage.layers)
+            else:
+                stages.append(stage)
+        return plan_of(self._flow, stages, pushed=self._candidates.pushed)
+
+    def _found(self, plan: Plan, path: Path, budget: int) -> FoundPlan:
+        cost = sum(self._candidates.instructions(edge) for edge in path)
+        best = self._cheapest_path(budget, surely=False)
+        bound = sum(self._candidates.instructions(edge) for edge in best) if best else cost
+        needed = sum(self._flow.macs)
+        macs = sum(tile_macs(self._flow, tiles) for tiles in partition(self._flow, plan.stages, plan.pushed))
+        return FoundPlan(plan, cost, macs, macs - needed, bound)

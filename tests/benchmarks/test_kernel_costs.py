@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measurement of kernels: its least squares, and the tables that it writes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from benchmarks.support.fit import fit_costs
+from benchmarks.support.kernel_counts import count_kernel
+from benchmarks.support.kernel_shapes import KERNEL_SHAPES
+from benchmarks.support.measure import versions
+from mcukit.planning.costs import load_costs, read_costs
+from mcukit.planning.kernel_features import KERNEL_FEATURES
+
+ROOT = Path(__file__).parents[2]
+TABLES = ROOT / "mcukit" / "planning" / "cost_tables"
+TARGET = "cortex-m4"
+
+
+def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "benchmarks" / "kernel_costs.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+@pytest.mark.parametrize("function", KERNEL_SHAPES)
+def test_the_kept_table_fits_the_kernels_as_they_are(function: str) -> None:
+    kept, found = load_costs(TARGET), versions(TARGET)
+    if (kept.compiler, kept.emulator) != (found["compiler"], found["emulator"]):
+        pytest.skip(f"the table belongs to {kept.compiler} and {kept.emulator}")
+    cost = kept.kernels[function]
+    samples = count_kernel(function, KERNEL_SHAPES[function], TARGET)
+    errors = [100 * abs(np.dot(sample.counts, cost.coefficients) / sample.instructions - 1) for sample in samples]
+    # Where the planner puts the maps decides how memcpy and memset see them aligned, which changes a few instructions.
+    advice = "run benchmarks/kernel_costs.py"
+    assert len(samples) == cost.shapes, advice
+    assert np.mean(errors) == pytest.approx(cost.mean_error, abs=0.5), advice
+    assert np.max(errors) == pytest.approx(cost.largest_error, abs=2), advice
+
+
+def test_two_measurements_give_the_same_bytes(tmp_path: Path) -> None:
+    chosen = ("--target", TARGET, "--only", "mk_max_pool_s8", "--only", "mk_softmax_s8")
+    for folder in ("first", "second"):
+        done = run_benchmark(*chosen, "--output", str(tmp_path / folder))
+        assert done.returncode == 0, done.stderr
+    first, second = (tmp_path / folder / f"{TARGET}.toml" for folder in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert set(read_costs(first).kernels) == {"mk_max_pool_s8", "mk_softmax_s8"}
+
+
+@pytest.mark.parametrize("path", sorted(TABLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_tables_say_where_they_are_from_but_not_when(path: Path) -> None:
+    text = path.read_text()
+    assert f"python benchmarks/kernel_costs.py --target {path.stem}\n" in text
+    assert not re.search(r"(/tmp|/home|/root|/work|/Users)\b|\b20\d\d-\d\d-\d\d\b|\d\d:\d\d:\d\d", text)
+    assert read_costs(path).target == path.stem
+
+
+def test_a_part_is_shown_and_writes_nothing() -> None:
+    before = {path: path.read_bytes() for path in TABLES.iterdir()}
+    done = run_benchmark("--target", TARGET, "--only", "mk_softmax_s8", "--shapes")
+    assert done.returncode == 0, done.stderr
+    assert "| mk_softmax_s8 | Softmax(beta=1.0)" in re.sub(" +", " ", done.stdout)
+    assert "the tables stay as they are" in done.stderr
+    assert {path: path.read_bytes() for path in TABLES.iterdir()} == before
+
+
+def test_every_kernel_is_measured_on_more_shapes_than_it_has_features() -> None:
+    assert set(KERNEL_SHAPES) == set(KERNEL_FEATURES)
+    for function, shapes in KERNEL_SHAPES.items():
+        assert len(shapes) >= 2 * len(KERNEL_FEATURES[function].names), function
+        assert len(set(shapes)) == len(shapes), function
+
+
+def test_costs_are_found_where_they_are_exact() -> None:
+    counts = np.array([[1, 4, 16], [1, 8, 64], [1, 1, 100], [1, 30, 31], [1, 2, 2]])
+    costs = fit_costs(counts, counts @ [50, 7, 3])
+    assert costs == pytest.approx([50, 7, 3])
+
+
+def test_what_never_happens_costs_nothing() -> None:
+    assert fit_costs([[1, 0], [2, 0]], [10, 20]) == pytest.approx([10, 0])
+
+
+def test_a_cost_is_never_negative() -> None:
+    # Plain least squares would take the second feature for -1.
+    costs = fit_costs([[1, 1], [2, 1], [3, 1], [4, 1]], [1, 3, 5, 7])
+    assert costs[1] == 0
+    assert 1 < costs[0] < 2
+
+
+@given(
+    counts=arrays(np.int64, (7, 4), elements=st.integers(0, 50)),
+    totals=arrays(np.int64, 7, elements=st.integers(1, 1000)),
+)
+def test_no_change_that_is_allowed_makes_a_fit_better(
+    counts: np.ndarray[tuple[int, int], np.dtype[np.int64]], totals: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> None:
+    costs = fit_costs(counts.tolist(), totals.tolist())
+    relative = counts / totals[:, None]
+    descent = relative.T @ (1 - relative @ costs)
+    scale = np.maximum(np.linalg.norm(relative, axis=0), 1e-12)
+    assert (costs >= 0).all()
+    assert (descent / scale < 1e-6).all()
+    assert np.abs(descent[costs > 0] / scale[costs > 0]).max(initial=0) < 1e-6
