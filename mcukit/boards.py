@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from mcukit.errors import McukitError
+from mcukit.planning.region_budget import RegionBudget
 from mcukit.resources import boards_dir
 from mcukit.toml_table import TomlTable, read_toml
 
@@ -28,6 +29,9 @@ _ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _REGION = r"[a-z][a-z0-9_]{0,31}"
 _PIN = r"[A-Za-z0-9_]{1,16}"
 _ADDRESSES = 1 << 32
+
+DEFAULT_RESERVE = 8192
+"""Bytes of the stack's region that stay free for stack and application where a board file says nothing else."""
 
 
 class CycleCounter(StrEnum):
@@ -44,12 +48,17 @@ class CycleCounter(StrEnum):
 
 @dataclass(frozen=True)
 class MemoryRegion:
-    """Memory in one piece. address: of its first byte, as the processor reads data. bytes: its size."""
+    """Memory in one piece.
+
+    address: of its first byte, as the processor reads data. bytes: its size. dma: whether DMA that serves peripherals
+    reaches it: the network's input, which a camera may write, is kept out of regions where it does not.
+    """
 
     name: str
     address: int
     bytes: int
     kind: Literal["ram", "flash"]
+    dma: bool = True
     note: str = ""
 
     @property
@@ -60,11 +69,16 @@ class MemoryRegion:
 
 @dataclass(frozen=True)
 class Placement:
-    """The names of the regions that hold the arena, the weights and the stack."""
+    """The names of the regions that may hold arenas and weights, fastest first, and of the one that holds the stack.
 
-    arena: str
-    weights: str
+    weights: regions of RAM before those of flash get copies of weights that are read often.
+    reserve: bytes of the stack's region that arenas and weights leave to stack and application.
+    """
+
+    arena: tuple[str, ...]
+    weights: tuple[str, ...]
     stack: str
+    reserve: int = DEFAULT_RESERVE
 
 
 @dataclass(frozen=True)
@@ -112,14 +126,29 @@ class Board:
         raise KeyError(name)
 
     @property
+    def arena_regions(self) -> tuple[RegionBudget, ...]:
+        """What may hold arenas, fastest first, with the bytes that the reserve leaves."""
+        return tuple(self._budget(name) for name in self.placement.arena)
+
+    @property
+    def weight_regions(self) -> tuple[RegionBudget, ...]:
+        """What may hold weights, fastest first. Of a region of RAM arenas take their part before."""
+        return tuple(self._budget(name) for name in self.placement.weights)
+
+    def _budget(self, name: str) -> RegionBudget:
+        region = self.region(name)
+        usable = region.bytes - (self.placement.reserve if name == self.placement.stack else 0)
+        return RegionBudget(name, usable, region.kind, region.dma)
+
+    @property
     def sram_bytes(self) -> int:
-        """Bytes of the largest single region that an arena fits in."""
-        return max(region.bytes for region in self.memory if region.kind == "ram")
+        """Usable bytes of the largest single region for an arena with the input: what needs no more fits for sure."""
+        return max(region.bytes for region in self.arena_regions if region.dma)
 
     @property
     def flash_bytes(self) -> int:
-        """Bytes of the region that holds the weights."""
-        return self.region(self.placement.weights).bytes
+        """Bytes of all flash that may hold weights."""
+        return sum(region.bytes for region in self.weight_regions if region.kind == "flash")
 
     @property
     def emulation_target(self) -> str:
@@ -197,20 +226,41 @@ def _region(table: TomlTable) -> MemoryRegion:
         address=table.integer("address", 0, _ADDRESSES - 1),
         bytes=table.integer("bytes", 1, _ADDRESSES),
         kind="ram" if kind == "ram" else "flash",
+        dma=_flag(table, "dma", default=True),
         note=table.text("note", ""),
     )
     table.refuse_unknown()
     return region
 
 
+def _flag(table: TomlTable, key: str, *, default: bool) -> bool:
+    value = table.value(key) if table.has(key) else default
+    if not isinstance(value, bool):
+        table.problem(key, "is neither true nor false")
+        return default
+    return value
+
+
 def _placement(table: TomlTable) -> Placement:
     placement = Placement(
-        arena=table.text("arena", pattern=_REGION),
-        weights=table.text("weights", pattern=_REGION),
+        arena=_region_names(table, "arena"),
+        weights=_region_names(table, "weights"),
         stack=table.text("stack", pattern=_REGION),
+        reserve=table.integer("reserve", 0, _ADDRESSES) if table.has("reserve") else DEFAULT_RESERVE,
     )
     table.refuse_unknown()
     return placement
+
+
+def _region_names(table: TomlTable, key: str) -> tuple[str, ...]:
+    """One name or a list of names."""
+    value = table.value(key)
+    names = [value] if isinstance(value, str) else value
+    if isinstance(names, list) and names and all(isinstance(n, str) and re.fullmatch(_REGION, n) for n in names):
+        return tuple(names)
+    if value is not None:
+        table.problem(key, "is neither the name of a region nor a list of names", 'such as ["dtcm", "sram"]')
+    return ()
 
 
 def _serial(table: TomlTable) -> Serial:
@@ -235,10 +285,40 @@ def _check_memory(board: Board, table: TomlTable) -> None:
             table.problem("memory", f"two regions are called {first.name}")
         if first.address < second.end and second.address < first.end:
             table.problem("memory", f"{first.name} and {second.name} overlap")
+    if not table.problems:
+        _check_placement(board, table)
+
+
+def _check_placement(board: Board, table: TomlTable) -> None:
     kinds = {region.name: region.kind for region in board.memory}
-    for use, needed in (("arena", "ram"), ("weights", "flash"), ("stack", "ram")):
-        name = getattr(board.placement, use)
-        if name not in kinds:
-            table.problem(f"placement.{use}", f"there is no region {name!r}", f"regions: {', '.join(kinds)}")
-        elif kinds[name] != needed:
-            table.problem(f"placement.{use}", f"{name} is {kinds[name]}, but the {use} must be in {needed}")
+    placement = board.placement
+    uses = (
+        ("arena", placement.arena, ("ram",)),
+        ("weights", placement.weights, ("ram", "flash")),
+        ("stack", (placement.stack,), ("ram",)),
+    )
+    for use, names, allowed in uses:
+        for name in names:
+            if name not in kinds:
+                table.problem(f"placement.{use}", f"there is no region {name!r}", f"regions: {', '.join(kinds)}")
+            elif kinds[name] not in allowed:
+                table.problem(f"placement.{use}", f"{name} is {kinds[name]}, but the {use} must be in {allowed[0]}")
+        if len(set(names)) < len(names):
+            table.problem(f"placement.{use}", "a region is named twice")
+    if not table.problems:
+        _check_budgets(board, table)
+
+
+def _check_budgets(board: Board, table: TomlTable) -> None:
+    kinds = [region.kind for region in board.weight_regions]
+    if "flash" not in kinds:
+        hint = "add the flash that the program is in: weights in RAM are copies of those"
+        table.problem("placement.weights", "weights must be in flash too", hint)
+    elif "ram" in kinds[kinds.index("flash") :]:
+        hint = "put RAM before flash: it gets copies of weights that are read often"
+        table.problem("placement.weights", "RAM behind flash is never used", hint)
+    stack = board.region(board.placement.stack)
+    if board.placement.reserve >= stack.bytes:
+        table.problem("placement.reserve", f"it takes all {stack.bytes} bytes of {stack.name}")
+    if not any(region.dma for region in board.arena_regions):
+        table.problem("placement.arena", "DMA reaches none of these regions", "name one that may hold the input")

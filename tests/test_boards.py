@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mcukit.boards import CycleCounter, list_boards, load_board
+from mcukit.boards import Board, CycleCounter, list_boards, load_board
 from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError, Problem
+from mcukit.planning.region_budget import RegionBudget
 from mcukit.resources import boards_dir
 from mcukit.toml_table import LARGEST_FILE
 
@@ -51,12 +52,12 @@ tx = "PA9"
 rx = "PA10"
 """
 
-# From the vendors' documents: the largest region of RAM, flash, clock, target, cycle counter.
+# From the vendors' documents: what is left of the largest region of RAM, flash, clock, target, cycle counter.
 FACTS = {
-    "nucleo_f446re": (128 << 10, 512 << 10, 180_000_000, "cortex-m4", CycleCounter.DWT),
+    "nucleo_f446re": (120 << 10, 512 << 10, 180_000_000, "cortex-m4", CycleCounter.DWT),
     "nucleo_h743zi": (512 << 10, 2048 << 10, 480_000_000, "cortex-m7", CycleCounter.DWT_LOCKED),
     "genericSTM32F405RG": (128 << 10, 1024 << 10, 168_000_000, "cortex-m4", CycleCounter.DWT),
-    "esp32-c3-devkitm-1": (320 << 10, 4096 << 10, 160_000_000, "riscv32", CycleCounter.MPCCR),
+    "esp32-c3-devkitm-1": (312 << 10, 4096 << 10, 160_000_000, "riscv32", CycleCounter.MPCCR),
 }
 
 
@@ -78,7 +79,70 @@ def test_facts(board_id: str) -> None:
     board = load_board(board_id)
     facts = (board.sram_bytes, board.flash_bytes, board.clock_hz, board.emulation_target, board.cycle_counter)
     assert facts == FACTS[board_id]
-    assert board.region(board.placement.arena).bytes == board.sram_bytes
+
+
+ARENAS: dict[str, tuple[RegionBudget, ...]] = {
+    "nucleo_f446re": (RegionBudget("sram", 120 << 10),),
+    "nucleo_h743zi": (
+        RegionBudget("dtcm", 120 << 10, dma=False),
+        RegionBudget("axi", 512 << 10),
+        RegionBudget("d2", 288 << 10),
+    ),
+    "genericSTM32F405RG": (RegionBudget("sram", 128 << 10), RegionBudget("ccm", 56 << 10, dma=False)),
+    "esp32-c3-devkitm-1": (RegionBudget("dram", 312 << 10),),
+}
+
+
+@pytest.mark.parametrize("board", list_boards(), ids=lambda board: board.id)
+def test_arenas_have_what_the_reserve_leaves_fastest_first(board: Board) -> None:
+    assert board.arena_regions == ARENAS[board.id]
+
+
+def test_weights_may_be_copied_to_ram_before_flash() -> None:
+    assert load_board("nucleo_h743zi").weight_regions == (
+        RegionBudget("dtcm", 120 << 10, dma=False),
+        RegionBudget("flash", 2048 << 10, "flash"),
+    )
+    assert load_board("nucleo_f446re").weight_regions == (RegionBudget("flash", 512 << 10, "flash"),)
+
+
+PLACEMENTS = {
+    "one name": ('arena = "sram"', 'arena = "sram"', (("sram",), 65536 - 8192, 262144)),
+    "a list of one": ('arena = "sram"', 'arena = ["sram"]', (("sram",), 65536 - 8192, 262144)),
+    "several": ('arena = "sram"', 'arena = ["fast", "sram"]', (("fast", "sram"), 65536 - 8192, 262144)),
+    "a reserve": ('arena = "sram"', 'arena = "sram"\nreserve = 1024', (("sram",), 64512, 262144)),
+    "no reserve": ('arena = "sram"', 'arena = "sram"\nreserve = 0', (("sram",), 65536, 262144)),
+    "a stack elsewhere": ('stack = "sram"', 'stack = "fast"', (("sram",), 65536, 262144)),
+    "more flash": ('weights = "flash"', 'weights = ["fast", "flash", "qspi"]', (("sram",), 57344, 262144 + 1048576)),
+}
+MORE_MEMORY = """
+[[memory]]
+name = "fast"
+address = 0x1000_0000
+bytes = 524_288
+kind = "ram"
+dma = false
+
+[[memory]]
+name = "qspi"
+address = 0x9000_0000
+bytes = 1_048_576
+kind = "flash"
+"""
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), PLACEMENTS.values(), ids=PLACEMENTS)
+def test_placements(board_file: Path, old: str, new: str, expected: tuple[tuple[str, ...], int, int]) -> None:
+    board_file.write_text(VALID.replace(old, new) + MORE_MEMORY)
+    board = load_board(board_file)
+    assert (board.placement.arena, board.sram_bytes, board.flash_bytes) == expected
+
+
+def test_an_arena_out_of_reach_of_dma_is_not_promised(board_file: Path) -> None:
+    board_file.write_text(VALID.replace('arena = "sram"', 'arena = ["fast", "sram"]') + MORE_MEMORY)
+    board = load_board(board_file)
+    assert [region.dma for region in board.arena_regions] == [False, True]
+    assert board.sram_bytes == 65536 - 8192
 
 
 def test_the_h7_has_all_its_memories() -> None:
@@ -161,6 +225,20 @@ def test_a_misspelt_board_gets_a_suggestion() -> None:
             "placement.stack",
             "flash is flash, but the stack must be in ram",
         ),
+        ('arena = "sram"', "arena = []", "placement.arena", "is neither the name of a region nor a list of names"),
+        ('arena = "sram"', 'arena = ["sram", 1]', "placement.arena", "is neither the name of a region nor a list"),
+        ('arena = "sram"', 'arena = ["../sram"]', "placement.arena", "is neither the name of a region nor a list"),
+        ('arena = "sram"', 'arena = ["sram", "psram"]', "placement.arena", "there is no region 'psram'"),
+        ('arena = "sram"', 'arena = ["sram", "flash"]', "placement.arena", "but the arena must be in ram"),
+        ('arena = "sram"', 'arena = ["sram", "sram"]', "placement.arena", "a region is named twice"),
+        ('arena = "sram"\n', "", "placement.arena", "is missing"),
+        ('weights = "flash"', 'weights = ["sram"]', "placement.weights", "weights must be in flash too"),
+        ('weights = "flash"', 'weights = ["flash", "sram"]', "placement.weights", "RAM behind flash is never used"),
+        ('stack = "sram"', 'stack = ["sram"]', "placement.stack", "is not a string"),
+        ('stack = "sram"', 'stack = "sram"\nreserve = -1', "placement.reserve", "-1 is not in the range"),
+        ('stack = "sram"', 'stack = "sram"\nreserve = 65_536', "placement.reserve", "it takes all 65536 bytes of sram"),
+        ("bytes = 65_536", "bytes = 65_536\ndma = 1", "memory[0].dma", "is neither true nor false"),
+        ("bytes = 65_536", "bytes = 65_536\ndma = false", "placement.arena", "DMA reaches none of these regions"),
         ("[placement]", "[[placement]]", "placement", "is not a table"),
         ("[[memory]]", "[[memroy]]", "memory", "is missing"),
         ("baud = 115_200", "baud = 1", "serial.baud", "1 is not in the range 300 to 12000000"),

@@ -73,7 +73,7 @@ def files_below(folder: Path, suffixes: tuple[str, ...]) -> set[str]:
 def test_the_wheel_has_all_files_and_no_others(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.startswith(f"mcukit-{mcukit.__version__}.")}
-    package = files_below(CHECKOUT / "mcukit", (".py", ".j2", ".c", ".h", ".onnx", ".typed"))
+    package = files_below(CHECKOUT / "mcukit", (".py", ".j2", ".css", ".toml", ".c", ".h", ".onnx", ".typed"))
     expected = {f"mcukit/{name}" for name in package}
     for folder in (firmware_dir(), boards_dir()):
         expected |= {f"mcukit/_data/{folder.name}/{name}" for name in files_below(folder, ("",))}
@@ -107,7 +107,7 @@ def test_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> 
     assert lines == [
         f"{package}",
         f"{package / '_data' / 'firmware'} True",
-        f"{package / '_data' / 'boards'} {boards} 131072",
+        f"{package / '_data' / 'boards'} {boards} 122880",
         f"{mcukit.__version__} mcukit.cli.main:main",
         "True True",
     ]

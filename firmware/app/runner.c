@@ -74,12 +74,17 @@ static uint32_t  input_index;
 
 static void trace_rows(uint16_t layer, const mk_map *map, uint16_t first_row, uint16_t last_row)
 {
+    /* Of a call of more rows than the map holds, which happens where no one reads some of them, the last ones are left. */
+    const uint32_t first = last_row - first_row > map->ring ? (uint32_t)last_row - map->ring : first_row;
     const uint32_t tile_row_bytes = (uint32_t)map->columns * map->channels; /* less than a row of a wider buffer */
-    const uint32_t bytes = (uint32_t)(last_row - first_row) * tile_row_bytes;
-    const uint32_t record[9] = {input_index,  layer,       first_row,  last_row, map->first_column,
+    const uint32_t bytes = (last_row - first) * tile_row_bytes;
+    const uint32_t record[9] = {input_index,  layer,       first,      last_row, map->first_column,
                                 map->columns, map->height, map->width, bytes};
+    if (bytes == 0) {
+        return;
+    }
     write_all(trace, record, sizeof record);
-    for (uint32_t row = first_row; row < last_row; row++) {
+    for (uint32_t row = first; row < last_row; row++) {
         write_all(trace, map->data + (row % map->ring) * map->row_bytes, tile_row_bytes);
     }
 }

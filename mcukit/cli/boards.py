@@ -16,7 +16,8 @@ from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.units import size
 
 if TYPE_CHECKING:
-    from mcukit.boards import Board
+    from mcukit.boards import Board, Placement
+    from mcukit.planning.region_budget import RegionBudget
 
 _KIB = 1024
 
@@ -45,6 +46,8 @@ def _summary(board: Board) -> dict[str, object]:
         "clock_hz": board.clock_hz,
         "sram_bytes": board.sram_bytes,
         "flash_bytes": board.flash_bytes,
+        "arena_regions": [asdict(region) for region in board.arena_regions],
+        "weight_regions": [asdict(region) for region in board.weight_regions],
         "emulation_target": board.emulation_target,
     }
 
@@ -79,15 +82,26 @@ def _board_view(board: Board) -> list[Block]:
         ("kernels", board.kernels),
         ("emulated by", board.emulation_target),
         ("PlatformIO", board.platformio),
+        ("arenas in", _budgets(board.arena_regions)),
+        ("weights in", _budgets(board.weight_regions)),
         ("serial port", f"{board.serial.port} ({board.serial.connection}), {board.serial.baud:,} baud"),
     )
-    uses = {board.placement.arena: "arena", board.placement.weights: "weights"}
-    uses[board.placement.stack] = ", ".join(filter(None, (uses.get(board.placement.stack), "stack")))
     titles = ("region", "kind", "address", "size", "holds", "note")
     columns = tuple(Column(title, right=title == "size") for title in titles)
     rows = tuple(
-        (r.name, r.kind, f"{r.address:#010x}", size(r.bytes), uses.get(r.name, ""), r.note) for r in board.memory
+        (r.name, r.kind, f"{r.address:#010x}", size(r.bytes), _uses(board.placement, r.name), r.note)
+        for r in board.memory
     )
     sources = [Line(f"  {source}", "faint") for source in board.sources]
     title = Line(f"{board.name} ({board.id})", "title")
     return [title, Facts(facts), Line(""), Table(columns, rows), Line(""), *sources]
+
+
+def _budgets(regions: tuple[RegionBudget, ...]) -> str:
+    """Regions with their usable bytes, fastest first."""
+    return ", then ".join(f"{region.name} ({region.bytes:,} bytes)" for region in regions)
+
+
+def _uses(placement: Placement, region: str) -> str:
+    held = {"arena": placement.arena, "weights": placement.weights, "stack": (placement.stack,)}
+    return ", ".join(use for use, names in held.items() if region in names)

@@ -38,7 +38,8 @@ NARROW_INPUT, WIDE_INPUT = 0.05, 16.0
 @click.option("--flash", type=SIZE, metavar="N", help="Flash for weights, such as 1M. Overrides --board.")
 @click.option("--ranges", type=click.Choice(RANGES), help="How ranges follow from the data. Default: output-error.")
 @click.option("--bias-correction/--no-bias-correction", default=True, help="Biases make up for rounded weights.")
-@click.option("--plan", type=click.Choice(["layers"]), default="layers", help="Schedule: whole layers.")
+@click.option("--plan", default="auto", metavar="PLAN", help="auto, layers, stream, patches, strips or a plan.json.")
+@click.option("--push-rows", is_flag=True, help="The application hands over the input row by row.")
 @click.option("--bits", type=click.Choice(["8"]), default="8", help="Bits of weights and feature maps.")
 @click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="Default: build/NAME.")
 @json_option
@@ -53,7 +54,8 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     flash: int | None,
     ranges: str | None,
     bias_correction: bool,
-    plan: str,  # noqa: ARG001 - has one value only
+    plan: str,
+    push_rows: bool,
     bits: str,  # noqa: ARG001 - has one value only
     folder: Path | None,
     as_json: bool,
@@ -77,6 +79,8 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         sram=sram,
         flash=flash,
         bias_correction=bias_correction,
+        plan=plan,
+        push_rows=push_rows,
     )
     with output.progress() as progress:
         build = run(model, folder, options, progress)

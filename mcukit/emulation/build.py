@@ -18,7 +18,7 @@ from mcukit.resources import firmware_dir
 # Variables in sections of their own are watched only if their sections are named.
 _SANITIZE = (
     "-fsanitize=address,undefined",
-    "-fsanitize-sections=.bss.mcukit_arena,.rodata.mcukit_weights",
+    "-fsanitize-sections=.bss.mcukit_arena*,.rodata.mcukit_weights*",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
     "-g1",

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ReferenceRun", "run_reference"]
+__all__ = ["BATCH_ELEMENTS", "ReferenceRun", "checked_inputs", "run_reference"]
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,14 @@ BATCH_ELEMENTS = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class ReferenceRun:
-    """outputs: one (N, height, width, channels) array per output. maps: every map by name, if they were asked for."""
+    """outputs: one (N, height, width, channels) array per output. maps: every map by name, if they were asked for.
+
+    computed: where a run under a plan computed each of `maps`, (height, width); a plan may leave out what nobody reads.
+    """
 
     outputs: tuple[Int8Array, ...]
     maps: dict[str, Int8Array]
+    computed: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
 def run_reference(
@@ -37,13 +41,7 @@ def run_reference(
     progress: Callable[[int, int], None] | None = None,
 ) -> ReferenceRun:
     """Runs N inputs of the model's input shape (N, ...), int8."""
-    shape = map_shape(model.input.shape)
-    if inputs.dtype != np.int8 or not inputs.size or inputs.size != len(inputs) * model.input.elements:
-        raise McukitError(
-            "wrong-input",
-            f"inputs of type {inputs.dtype} and shape {inputs.shape} given, int8 of shape (N, {shape}) wanted",
-        )
-    inputs = inputs.reshape(-1, *shape)
+    inputs = checked_inputs(model, inputs)
     kept: dict[str, list[Int8Array]] = {}
     wanted = [tensor.name for tensor in model.graph.maps()] if keep_maps else [t.name for t in model.outputs]
     batch = max(1, BATCH_ELEMENTS // max(tensor.elements for tensor in model.graph.maps()))
@@ -54,6 +52,17 @@ def run_reference(
             progress(min(start + batch, len(inputs)), len(inputs))
     maps = {name: np.concatenate(parts) for name, parts in kept.items()}
     return ReferenceRun(tuple(maps[tensor.name] for tensor in model.outputs), maps if keep_maps else {})
+
+
+def checked_inputs(model: IntegerModel, inputs: Int8Array) -> Int8Array:
+    """Inputs as (N, height, width, channels). Raises McukitError "wrong-input" if they don't fit the model."""
+    shape = map_shape(model.input.shape)
+    if inputs.dtype != np.int8 or not inputs.size or inputs.size != len(inputs) * model.input.elements:
+        raise McukitError(
+            "wrong-input",
+            f"inputs of type {inputs.dtype} and shape {inputs.shape} given, int8 of shape (N, {shape}) wanted",
+        )
+    return inputs.reshape(-1, *shape)
 
 
 def _evaluate(model: IntegerModel, inputs: Int8Array, wanted: set[str]) -> Iterator[tuple[str, Int8Array]]:

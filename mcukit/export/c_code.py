@@ -6,6 +6,7 @@ from __future__ import annotations
 __all__ = ["generate_c"]
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -19,7 +20,7 @@ from mcukit.export.c_stages import stage_context
 from mcukit.export.names import comment_text
 from mcukit.graph.graph import Tensor, map_shape
 from mcukit.planning.dataflow import Dataflow
-from mcukit.planning.plan import Plan
+from mcukit.planning.plan import DEFAULT_REGION, Plan
 from mcukit.planning.schedule import partition
 from mcukit.planning.tiles import StageTiles
 from mcukit.quantized.integer import IntegerModel
@@ -36,7 +37,20 @@ def generate_c(model: IntegerModel, plan: Plan, preprocessing: Preprocessing | N
     context = _context(flow, plan, stages, names) | {
         "formula": None if preprocessing is None else preprocessing.formula()
     }
-    environment = jinja2.Environment(
+    files = {
+        f"{names.model}.h": "model.h.j2",
+        f"{names.model}.c": "model.c.j2",
+        f"{names.model}_weights.h": "weights.h.j2",
+        f"{names.model}_weights.c": "weights.c.j2",
+    }
+    environment = _environment()
+    return {file: environment.get_template(template).render(context) for file, template in files.items()}
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Compiles each template once."""
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("mcukit.export"),
         trim_blocks=True,
         lstrip_blocks=True,
@@ -44,13 +58,6 @@ def generate_c(model: IntegerModel, plan: Plan, preprocessing: Preprocessing | N
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # this is C: every name from the model passes export/names.py
     )
-    files = {
-        f"{names.model}.h": "model.h.j2",
-        f"{names.model}.c": "model.c.j2",
-        f"{names.model}_weights.h": "weights.h.j2",
-        f"{names.model}_weights.c": "weights.c.j2",
-    }
-    return {file: environment.get_template(template).render(context) for file, template in files.items()}
 
 
 def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: ModelNames) -> dict[str, Any]:
@@ -101,7 +108,7 @@ def _arena(plan: Plan, names: ModelNames, region: str) -> dict[str, Any]:
     several = len(plan.arenas) > 1
     return {
         "name": names.arena(region),
-        "region": region if several else "",
+        "region": "" if region == DEFAULT_REGION else region,
         "macro": f"ARENA_{region.upper()}_BYTES" if several else "ARENA_BYTES",
         "bytes": plan.arenas[region],
         "last_offset": last.offset,

@@ -95,7 +95,7 @@ class LayerWriter:
         arguments += [f"&{self._names.output_map(index)}", "first_row", "last_row"]
         if layer.name in self._plan.scratch:
             arguments.append(self._names.address(self._plan.scratch[layer.name]))
-        elif kernel.takes_scratch:
+        elif kernel.takes_scratch or kernel.scratch_bytes:
             arguments.append("0")
         return f"{kernel.function}({', '.join(arguments)});"
 

@@ -26,7 +26,8 @@ def stage_context(flow: Dataflow, names: ModelNames, tiles: StageTiles, number: 
         "pushed": pushed,
         "calls": [] if kept else _calls(names, tiles),
         "rows": [[f"{{{first}, {last}}}" for first, last in spans] for spans in tiles.rows],
-        "advances": advances if kept else [],
+        "advances": [advance for advance in advances if kept and advance["rows"]],
+        "idle": [advance["idle"] for advance in advances if kept and not advance["rows"]],
         "needs": needs if kept else [],
     }
 
@@ -70,6 +71,8 @@ def _advance(
     tile = "tile, " if tiles.stage.tile_columns > 1 else ""
     return {
         "counter": f"{identifier}_row",
+        "rows": last - first,
+        "idle": f"run_{identifier}({tile}0, 0);",
         "first": first,
         "condition": " && ".join(conditions),
         "call": f"run_{identifier}({tile}{identifier}_row, (uint16_t)({identifier}_row + 1));",

@@ -73,6 +73,8 @@ class Candidates:
 
     def is_possible(self, candidate: Candidate) -> bool:
         """Whether the grid fits the stage, and rows of the input are still there where they are read."""
+        if self.pushed and not self._input_can_be_pushed:
+            return False
         if self.pushed:
             streams = candidate.first == 0 and candidate.shape == STREAM
             if not streams and (candidate.first == 0 or self._last_reader_of_input >= candidate.first):
@@ -197,6 +199,11 @@ class Candidates:
     @cached_property
     def _last_reader_of_input(self) -> int:
         return max(self.flow.readers[self.flow.model.input.name], default=INPUT)
+
+    @cached_property
+    def _input_can_be_pushed(self) -> bool:
+        """An input that is reshaped or handed out must be held whole."""
+        return self.flow.model.input.name not in self.flow.viewed | self.flow.outputs
 
     @cached_property
     def _last_readers(self) -> tuple[int, ...]:

@@ -262,7 +262,8 @@ def _joined(earlier: _Rows, later: _Rows) -> _Rows:
 def _map_buffer(group: _Group) -> BufferNeed:
     rows = group.rows
     height = max(len(born) for born in rows.born)
-    ring = height if rows.whole else max((_ring(b, d) for b, d in zip(rows.born, rows.dies, strict=True)), default=1)
+    used = [(born, dies) for born, dies in zip(rows.born, rows.dies, strict=True) if (born > _UNBORN).any()]
+    ring = height if rows.whole else max((_ring(born, dies) for born, dies in used), default=1)
     slots = [np.arange(first, first + len(born)) % ring for first, born in zip(rows.first_row, rows.born, strict=True)]
     start = np.concatenate(slots) * rows.row_bytes
     born, dies = np.concatenate(rows.born), np.concatenate(rows.dies)

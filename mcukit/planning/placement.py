@@ -19,6 +19,9 @@ ALIGNMENT = 4
 _SHUFFLES = 40
 """Orders that are tried at random where the deliberate ones leave gaps. The same ones each time."""
 
+_FINEST = 512
+"""Cells of a buffer that are told apart when it is placed: all rows of all but very tall maps."""
+
 Span = tuple[int, int]
 
 
@@ -29,13 +32,14 @@ class Conflicts:
         self.buffers = tuple(buffers)
         self._spans: dict[tuple[int, int], tuple[Span, ...]] = {}
         self._lives = [_life(buffer.cells) for buffer in buffers]
+        self._cells = [_coarse(buffer.cells) for buffer in buffers]
 
     def between(self, first: int, second: int) -> tuple[Span, ...]:
         """Inclusive ranges, ascending, of offset(second) - offset(first) that would let live rows overlap."""
         if (first, second) not in self._spans:
             spans: tuple[Span, ...] = ()
             if self._lives[first][0] <= self._lives[second][1] and self._lives[second][0] <= self._lives[first][1]:
-                spans = _forbidden(self.buffers[first].cells, self.buffers[second].cells)
+                spans = _forbidden(self._cells[first], self._cells[second])
             self._spans[first, second] = spans
             self._spans[second, first] = tuple((-high, -low) for low, high in reversed(spans))
         return self._spans[first, second]
@@ -79,7 +83,23 @@ def live_bytes(buffers: Sequence[BufferNeed]) -> int:
 
 
 def _life(cells: Cells) -> Span:
+    if not len(cells.born):
+        return 0, -1
     return int(cells.born.min()), int(cells.dies.max())
+
+
+def _coarse(cells: Cells) -> Cells:
+    """At most _FINEST cells, neighbours taken together: pairs of very tall maps would take too long otherwise."""
+    if len(cells.start) <= _FINEST:
+        return cells
+    order = np.argsort(cells.start, kind="stable")
+    begins = np.arange(0, len(order), -(-len(order) // _FINEST))
+    return Cells(
+        np.minimum.reduceat(cells.start[order], begins),
+        np.maximum.reduceat(cells.end[order], begins),
+        np.minimum.reduceat(cells.born[order], begins),
+        np.maximum.reduceat(cells.dies[order], begins),
+    )
 
 
 def _forbidden(a: Cells, b: Cells) -> tuple[Span, ...]:

@@ -79,7 +79,9 @@ class Plan:
     maps: place of every map by tensor name; maps share a place where one is a view of the other or overwrites it.
     scratch: place of the working memory of each layer that needs some, by layer name.
     arenas: bytes of each region's arena.
-    weights: region of a layer's constants, by layer name, where that is not the board's region for weights.
+    weights: region of a layer's constants, by layer name, where that is not the default: the board's first region of
+        flash, or wherever constants go that the linker is told nothing of. A region of RAM holds a copy, made before
+        the first inference, of constants that are in the default region.
     """
 
     stages: tuple[Stage, ...]
@@ -98,20 +100,3 @@ class Plan:
     def schedule(self) -> str:
         """What the stages are called, in their order and each once: "layers", "stream", "patches+layers" ..."""
         return "+".join(dict.fromkeys(stage.schedule for stage in self.stages)) or "layers"
-
-    def to_json(self) -> dict[str, object]:
-        """For plan.json."""
-
-        def places(mapping: Mapping[str, Place]) -> list[dict[str, object]]:
-            return [
-                {"name": name, "offset": place.offset, "bytes": place.bytes, "rows": place.rows}
-                for name, place in mapping.items()
-            ]
-
-        return {
-            "schema": 1,
-            "schedule": self.schedule,
-            "arena_bytes": self.arena_bytes,
-            "maps": places(self.maps),
-            "scratch": places(self.scratch),
-        }

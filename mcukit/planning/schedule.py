@@ -66,7 +66,8 @@ def stage_calls(flow: Dataflow, tiles: StageTiles, stage: int, pushed: bool) -> 
     for tile, regions in tiles.regions.items():
         if tiles.stage.halo is Halo.KEPT:
             for position, row in _advance(flow, tiles, tile, pushed):
-                yield Call(stage, INPUT if position is None else tiles.first + position, tile, row, row + 1)
+                if position is None or regions[position].pixels:
+                    yield Call(stage, INPUT if position is None else tiles.first + position, tile, row, row + 1)
         else:
             for position, region in enumerate(regions):
                 if region.pixels:
@@ -82,16 +83,20 @@ def _advance(
     comes after it can go on without it, and the rings stay as short as the windows of their readers.
     """
     layers = range(len(tiles.rows[0]))
-    spans = [(region.first_row, region.last_row) if region.pixels else (0, 0) for region in tiles.regions[tile]]
-    stops = [last for _, last in spans]
+    # A layer whose tile has rows but no columns takes part, as it does in C, and computes nothing.
+    stops = [last for _, last in tiles.rows[tile[0]]]
     # The last number is for rows of the input, which arrive when nothing can go on without them.
-    done = [*(first for first, _ in spans), 0]
+    done = [*(first for first, _ in tiles.rows[tile[0]]), 0]
     height = flow.shape(flow.model.input.name)[0] if pushed else 0
     needs = [_needs(flow, tiles, position, pushed) for position in layers]
-    last_reader = list(range(len(done)))
+    last_reader = [*layers, -1]
     for position in layers:
         for source, _ in needs[position]:
             last_reader[source] = position
+    if pushed:
+        # Nothing happens before the first row comes, not even what needs none of it.
+        yield None, 0
+        done[-1] = 1
     turn = len(layers) - 1
     while True:
         while turn >= 0 and not _is_ready(done, stops, needs, turn):

@@ -65,7 +65,17 @@ class PlanSearch:
     goes on with a smaller budget, and the result says that it may not be the best.
     """
 
-    def __init__(self, flow: Dataflow, costs: CostTable, shapes: Sequence[Shape], *, pushed: bool = False) -> None:
+    def __init__(
+        self,
+        flow: Dataflow,
+        costs: CostTable,
+        shapes: Sequence[Shape],
+        *,
+        pushed: bool = False,
+        first: Sequence[Shape] | None = None,
+    ) -> None:
+        """pushed: whether the input's rows are pushed. first: what the first stage may be; by default any shape."""
+        self._first = tuple(shapes if first is None else first)
         self._flow = flow
         self._candidates = Candidates(flow, costs, pushed)
         self._shapes = tuple(shapes)
@@ -110,7 +120,13 @@ class PlanSearch:
             if plan.plan.arena_bytes > smallest.plan.arena_bytes:
                 found.append(plan)
             budget = min(plan.plan.arena_bytes - 1, int(plan.plan.arena_bytes * step))
-        return (*found, smallest)
+        # Such steps may pass over a plan that is as cheap and smaller.
+        plans = [*found, smallest]
+        return tuple(
+            plan
+            for plan, smaller in zip(plans, [*plans[1:], None], strict=True)
+            if smaller is None or plan.instructions < smaller.instructions
+        )
 
     def _all_edges(self) -> tuple[Candidate, ...]:
         """All stages, by last layer.
@@ -129,6 +145,8 @@ class PlanSearch:
                     else:
                         useful = first == 0
                     candidate = Candidate(first, last, shape)
+                    if first == 0 and shape not in self._first:
+                        continue
                     if useful and self._candidates.is_possible(candidate):
                         edges.append(candidate)
         return tuple(edges)

@@ -11,7 +11,11 @@ from typing import Any
 
 from mcukit.boards import Board
 from mcukit.emulation.measure import Measurement
-from mcukit.planning.plan import Plan
+from mcukit.planning.choose import Planned
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.receptive_field import ReceptiveField, StageWork, receptive_fields, stage_work
+from mcukit.planning.schedule import partition
+from mcukit.planning.search import FoundPlan
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.report.metrics import ErrorMetrics
 
@@ -31,7 +35,7 @@ class TfliteFacts:
 
 def report_content(
     model: IntegerModel,
-    plan: Plan,
+    planned: Planned,
     *,
     board: Board | None,
     budget: Mapping[str, int | None],
@@ -44,8 +48,15 @@ def report_content(
 
     errors: of maps by tensor name, where they were measured. measurement: on the board's core, if that was possible.
     """
+    plan = planned.plan
     counts = measurement.layers if measurement else {}
-    layers = [_layer(model, layer, errors.get(layer.output), counts.get(layer.name)) for layer in model.layers]
+    fields = receptive_fields(model)
+    layers = [
+        _layer(model, layer, fields[layer.output], errors.get(layer.output), counts.get(layer.name))
+        for layer in model.layers
+    ]
+    flow = Dataflow(model)
+    work = [stage_work(flow, tiles) for tiles in partition(flow, plan.stages, plan.pushed)]
     sram, flash = budget["sram"], budget["flash"]
     fits_sram = sram is None or plan.arena_bytes <= sram
     flash_bytes = measurement.code_bytes + measurement.weight_bytes if measurement else model.weight_bytes
@@ -56,16 +67,23 @@ def report_content(
         "model": model.name,
         "board": None if board is None else board.id,
         "kernels": PORTABLE if board is None else board.kernels,
-        "plan": {"schedule": plan.schedule},
+        "plan": {
+            "schedule": plan.schedule,
+            "pushed": plan.pushed,
+            "stages": [_stage(stage) for stage in work],
+            "requested": planned.requested,
+            "search": None if planned.found is None else _search(planned.found, planned.target),
+        },
         "calibrated": calibrated,
         "input_shape": list(model.input.shape),
         "input_range": _input_range(model),
         "output_shapes": [list(tensor.shape) for tensor in model.outputs],
         "macs": sum(layer["macs"] for layer in layers),
-        "macs_redundant": 0,
+        "macs_redundant": sum(stage.macs_redundant for stage in work),
         "bitops": sum(layer["bitops"] for layer in layers),
         "arena_bytes": plan.arena_bytes,
-        "pushed_arena_bytes": None,
+        "arenas": dict(plan.arenas),
+        "pushed_arena_bytes": plan.arena_bytes if plan.pushed else None,
         "weight_bytes": model.weight_bytes,
         "tflite": asdict(tflite),
         "accuracy": None,
@@ -96,7 +114,36 @@ def _emulation(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _layer(model: IntegerModel, layer: Layer, error: ErrorMetrics | None, instructions: int | None) -> dict[str, Any]:
+def _search(found: FoundPlan, target: str) -> dict[str, Any]:
+    """What the search for the plan says of it. Instructions are estimated from the target's cost table."""
+    return {
+        "target": target,
+        "estimated_instructions": found.instructions,
+        "lower_bound_instructions": found.bound,
+        "optimal": found.optimal,
+    }
+
+
+def _stage(work: StageWork) -> dict[str, Any]:
+    """macs: each pixel once, as in the network. macs_redundant: what tiles compute again beside that."""
+    stage = work.stage
+    return {
+        "schedule": stage.schedule,
+        "layers": list(stage.layers),
+        "grid": [stage.tile_rows, stage.tile_columns],
+        "halo": stage.halo.value,
+        "macs": work.macs,
+        "macs_redundant": work.macs_redundant,
+    }
+
+
+def _layer(
+    model: IntegerModel,
+    layer: Layer,
+    field: ReceptiveField,
+    error: ErrorMetrics | None,
+    instructions: int | None,
+) -> dict[str, Any]:
     tensors = model.graph.node_inputs(layer.node)
     output = model.graph.tensors[layer.output]
     macs = layer.node.operator.macs(tensors, output)
@@ -111,6 +158,7 @@ def _layer(model: IntegerModel, layer: Layer, error: ErrorMetrics | None, instru
         "inputs": list(layer.inputs),
         "output": layer.output,
         "output_shape": list(output.shape),
+        "receptive_field": [field.rows, field.columns],
         "macs": macs,
         "bitops": macs * input_bits * (weight_bits or 8),
         "input_bits": input_bits,

@@ -5,22 +5,22 @@ from __future__ import annotations
 
 __all__ = ["render_html"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jinja2
 
 from mcukit import __version__
+from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Plan
-from mcukit.report.blocks import printable
-from mcukit.report.memory import MemoryBlock, memory_blocks
-from mcukit.report.units import count, percent, ratio, shape, short_name, size
-
-_CHART_WIDTH = 960.0
-_CHART_HEIGHT = 320.0
-_LABEL_WIDTH = 6.2
-"""Of one character in the chart, in its units."""
+from mcukit.planning.schedule import partition, schedule
+from mcukit.quantized.integer import IntegerModel
+from mcukit.report.blocks import Table, printable
+from mcukit.report.memory import memory_timelines, phases
+from mcukit.report.memory_picture import MemoryPicture, memory_picture
+from mcukit.report.stages import StageView, stage_views, stages_table
+from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,21 @@ class _Bar:
 
 
 @dataclass(frozen=True)
-class _Rectangle:
-    """A block of memory in the chart's units. label: "" where it would not fit."""
+class _Drawings:
+    """What is shown of a plan: a picture for each memory region, its stages in one table, and one by one.
 
-    x: float
-    y: float
-    width: float
-    height: float
-    label: str
-    title: str
-    kind: str
+    overview: None where nothing but whole maps is computed.
+    """
+
+    memory: tuple[MemoryPicture, ...] = ()
+    overview: Table | None = None
+    stages: tuple[StageView, ...] = ()
 
 
-def render_html(content: Mapping[str, Any], plan: Plan | None = None) -> str:
+def render_html(content: Mapping[str, Any], plan: Plan | None = None, model: IntegerModel | None = None) -> str:
     """The page for the content of report.json.
 
-    plan: draws memory over time, where the layers of the content say what they read and write.
+    plan, model: what the content is about; with both, the plan's memory, tiles and rings are drawn.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mcukit.report"),
@@ -67,8 +66,8 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(count=count, percent=percent, ratio=ratio, shape=shape, size=size)
-    environment.filters.update(printable=printable, short_name=short_name)
-    blocks = memory_blocks(plan, content["layers"]) if plan else ()
+    environment.filters.update(printable=printable, short_name=short_name, pixels=_pixels)
+    drawings = _Drawings() if plan is None or model is None else _drawings(content, plan, model)
     return environment.get_template("report.html.j2").render(
         content=content,
         version=__version__,
@@ -76,9 +75,25 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None) -> str:
         cards=_cards(content),
         bars=_bars(content),
         most_macs=max((layer["macs"] for layer in content["layers"]), default=0),
-        rectangles=_rectangles(blocks, content["arena_bytes"], len(content["layers"])),
-        chart_width=_CHART_WIDTH,
-        chart_height=_CHART_HEIGHT,
+        drawings=drawings,
+    )
+
+
+def _drawings(content: Mapping[str, Any], plan: Plan, model: IntegerModel) -> _Drawings:
+    flow = Dataflow(model)
+    stages = partition(flow, plan.stages, plan.pushed)
+    if not stages:
+        return _Drawings()
+    calls = schedule(flow, stages, plan.pushed)
+    timelines = memory_timelines(flow, plan, stages, calls)
+    parts = phases(stages, calls)
+    # A budget is for all regions together.
+    budget = content["budget"]["sram"] if len(timelines) == 1 else None
+    holdings = [holding for timeline in timelines for holding in timeline.holdings]
+    return _Drawings(
+        tuple(memory_picture(flow, plan, parts, timeline, budget) for timeline in timelines),
+        stages_table(flow, stages) if plan.schedule != "layers" else None,
+        stage_views(flow, plan, stages, holdings),
     )
 
 
@@ -89,6 +104,9 @@ def _cards(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("multiply-accumulates", count(content["macs"])),
         (".tflite file", size(content["tflite"]["bytes"])),
     ]
+    if content["macs_redundant"]:
+        share = 100 * content["macs_redundant"] / content["macs"]
+        cards.insert(3, ("computed again", f"{count(content['macs_redundant'])} (+{share:.1f} %)"))
     accuracy, emulation = content["accuracy"], content.get("emulation")
     if accuracy:
         cards.append(("top-1, int8", percent(accuracy["top1"])))
@@ -111,33 +129,6 @@ def _bars(content: Mapping[str, Any]) -> list[_Bar]:
     return bars
 
 
-def _rectangles(blocks: Sequence[MemoryBlock], arena_bytes: int, layers: int) -> list[_Rectangle]:
-    """Time from left to right, a column per layer and one each for input and output; address 0 at the bottom."""
-    column = _CHART_WIDTH / (layers + 2)
-    unit = _CHART_HEIGHT / max(arena_bytes, 1)
-    rectangles = []
-    for block in blocks:
-        names = " = ".join(printable(name) for name in block.names)
-        use = "working memory, " if block.scratch else ""
-        width, height = (block.last - block.first + 1) * column, block.bytes * unit
-        kind = "scratch" if block.scratch else "map"
-        rectangles.append(
-            _Rectangle(
-                x=(block.first + 1) * column,
-                y=_CHART_HEIGHT - (block.offset + block.bytes) * unit,
-                width=width,
-                height=height,
-                label=_fitting(names, width) if height > 14 else "",
-                title=f"{names}: {use}{size(block.bytes)} at {block.offset:,}",
-                kind=kind,
-            )
-        )
-    return rectangles
-
-
-def _fitting(text: str, width: float) -> str:
-    """The end of the text, as names differ there; "" where not even a few characters fit."""
-    room = int(width / _LABEL_WIDTH) - 1
-    if len(text) <= room:
-        return text
-    return f"…{text[1 - room :]}" if room >= 4 else ""
+def _pixels(extent: list[int] | None) -> str:
+    """Rows and columns: "11 x 11"."""
+    return ABSENT if extent is None else f"{extent[0]} x {extent[1]}"

@@ -71,7 +71,7 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         ("SRAM for maps", _against(content["arena_bytes"], budget["sram"])),
         ("flash for weights", _against(content["weight_bytes"], budget["flash"])),
         ("multiply-accumulates", count(content["macs"])),
-        ("schedule", content["plan"]["schedule"]),
+        ("schedule", _schedule(content)),
         ("kernels", content["kernels"]),
         (".tflite file", size(content["tflite"]["bytes"])),
     ]
@@ -86,6 +86,20 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.append(("flash for code", size(emulation["code_bytes"])))
         facts.append(("stack", size(emulation["stack_bytes"])))
     return [Line(content["name"], "title"), _layer_table(content["layers"]), Line(""), Facts(tuple(facts))]
+
+
+def _schedule(content: Mapping[str, Any]) -> str:
+    """What the plan is, what it computes again, and how good it is."""
+    plan, search = content["plan"], content["plan"]["search"]
+    parts = [plan["schedule"] + (", rows of the input pushed" if plan["pushed"] else "")]
+    if content["macs_redundant"]:
+        parts.append(f"{count(content['macs_redundant'])} MACs computed again")
+    if search is None:
+        parts.append(f"as {plan['requested']} says")
+    elif plan["requested"] == "auto":
+        gap = search["estimated_instructions"] / max(search["lower_bound_instructions"], 1) - 1
+        parts.append("optimal" if search["optimal"] else f"at most {percent(100 * gap)} from optimal")
+    return "; ".join(parts)
 
 
 def _layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:

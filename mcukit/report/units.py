@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ABSENT", "count", "percent", "ratio", "shape", "short_name", "size"]
+__all__ = ["ABSENT", "count", "kibibytes", "layer_numbers", "percent", "ratio", "shape", "short_name", "size"]
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcukit.quantized.integer import IntegerModel
 
 ABSENT = "-"
 """Stands for what was not measured or does not apply."""
@@ -30,6 +34,13 @@ def size(value: int | None) -> str:
     return f"{value:,} bytes ({value / _KIB / _KIB:.2f} MiB)"
 
 
+def kibibytes(value: int) -> str:
+    """Bytes for the axis of a picture: "512 B", "96 KiB"."""
+    if value < _KIB:
+        return f"{value} B"
+    return f"{value / _KIB:g} KiB" if value < _KIB * _KIB else f"{value / _KIB / _KIB:g} MiB"
+
+
 def percent(value: float | None) -> str:
     """Of a number that is 0 to 100 already: "85.75 %"."""
     return ABSENT if value is None else f"{value:.2f} %"
@@ -45,6 +56,11 @@ def shape(dimensions: Sequence[int]) -> str:
     return "x".join(map(str, dimensions))
 
 
-def short_name(name: str) -> str:
+def short_name(name: str, longest: int = _LONGEST_NAME) -> str:
     """A layer's name for a table. Converters write names of hundreds of letters: their ends tell layers apart."""
-    return name if len(name) <= _LONGEST_NAME else "..." + name[3 - _LONGEST_NAME :]
+    return name if len(name) <= longest else "..." + name[3 - longest :]
+
+
+def layer_numbers(model: IntegerModel) -> dict[str, int]:
+    """The number of each layer, by name: 1 is the first."""
+    return {layer.name: number for number, layer in enumerate(model.layers, start=1)}

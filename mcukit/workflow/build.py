@@ -25,14 +25,14 @@ from mcukit.errors import McukitError, unwritable_output
 from mcukit.export.names import file_stem
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.serialize import load_graph
-from mcukit.planning.planner import plan_layers
 from mcukit.planning.plan import Plan
+from mcukit.planning.plan_file import load_plan
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 
 MANIFEST_SCHEMA = 1
 
-_NEEDED = ("model/quantized.npz", "report.json")
+_NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +191,11 @@ def load_build(folder: Path) -> Build:
             raise _invalid(folder, f"its manifest does not list '{name}'")
     try:
         model = lower(load_graph(folder / "model" / "quantized.npz"))
+        plan = load_plan(folder / "plan.json", model)
         preprocessing = _preprocessing(manifest["preprocessing"])
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise _invalid(folder, f"its content makes no sense ({error})") from error
-    return Build(folder, model, plan_layers(model), preprocessing, _read_json(folder / "report.json", folder), manifest)
+    return Build(folder, model, plan, preprocessing, _read_json(folder / "report.json", folder), manifest)
 
 
 def _preprocessing(described: Mapping[str, Any]) -> Preprocessing:

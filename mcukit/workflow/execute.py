@@ -5,11 +5,12 @@ from __future__ import annotations
 
 __all__ = ["EXECUTORS", "Execution", "check_executor", "execute"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from mcukit.emulation.planned_reference import run_planned_reference
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.runner import run_on_target
 from mcukit.emulation.targets import TARGETS
@@ -23,8 +24,9 @@ from mcukit.workflow.build import Build
 
 Int8Array = npt.NDArray[np.int8]
 
-EXECUTORS = ("reference", *TARGETS, "tflm", "litert")
-"""What `--on` accepts. litert: LiteRT's reference kernels."""
+EXECUTORS = ("reference", "plan", *TARGETS, "tflm", "litert")
+"""What `--on` accepts. reference: NumPy, layer by layer; plan: NumPy in the memory and order of the plan; litert:
+LiteRT's reference kernels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +34,12 @@ class Execution:
     """outputs: bytes of the first output, (N, bytes); None where the executor's are not bound to be equal.
 
     maps: with maps asked for, (N, height, width, channels) of every map that the executor shows, by tensor name.
+    computed: where a map was computed, (height, width); everywhere if it is missing. Plans leave out what nobody reads.
     """
 
     outputs: Int8Array | None
     maps: dict[str, Int8Array]
+    computed: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
 def check_executor(on: str) -> None:
@@ -56,6 +60,9 @@ def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, job
     if on == "reference":
         run = run_reference(build.model, inputs, keep_maps=maps)
         return Execution(run.outputs[0].reshape(len(inputs), -1), run.maps)
+    if on == "plan":
+        run = run_planned_reference(build.model, build.plan, inputs, keep_maps=maps)
+        return Execution(run.outputs[0].reshape(len(inputs), -1), run.maps, run.computed)
     if on in TARGETS:
         return _run_c(build, on, inputs, maps, jobs)
     return _run_tflite(build, on, inputs, maps)
@@ -64,13 +71,18 @@ def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, job
 def _run_c(build: Build, on: str, inputs: Int8Array, maps: bool, jobs: int) -> Execution:
     run = run_on_target(build.c_sources(), on, inputs, trace=maps, jobs=jobs)
     found: dict[str, Int8Array] = {}
-    if run.traces is not None:
+    masks: dict[str, npt.NDArray[np.bool_]] = {}
+    if run.traces is not None and run.computed is not None:
         computed = [layer for layer in build.model.layers if layer.operator.kernel() is not None]
         for index, layer in enumerate(computed):
             shape = map_shape(build.model.graph.tensors[layer.output].shape)
+            if index not in run.traces[0]:
+                continue
             traced = [np.frombuffer(trace[index], np.int8).reshape(shape) for trace in run.traces]
             found[layer.output] = np.stack(traced)
-    return Execution(run.outputs, found)
+            # Pixels are computed whole, and the same ones for every input.
+            masks[layer.output] = run.computed[0][index].reshape(shape)[:, :, 0]
+    return Execution(run.outputs, found, masks)
 
 
 def _run_tflite(build: Build, on: str, inputs: Int8Array, maps: bool) -> Execution:

@@ -20,6 +20,8 @@ class QuantizeOptions:
     ranges: one of RANGE_METHODS, by default DEFAULT_RANGES. board: id or TOML file.
     sram, flash: budgets in bytes that go before the board's.
     calibration_limit: use only the first images. bias_correction: whether biases make up for rounded weights.
+    plan: one of mcukit.planning.choose.SCHEDULES, or a plan.json. push_rows: whether the application hands over the
+    input row by row; a plan.json says so itself.
     """
 
     calibration: Path | None = None
@@ -30,6 +32,8 @@ class QuantizeOptions:
     flash: int | None = None
     calibration_limit: int | None = None
     bias_correction: bool = True
+    plan: str | Path = "auto"
+    push_rows: bool = False
 
 
 def with_settings(model: Path, options: QuantizeOptions) -> QuantizeOptions:

@@ -23,8 +23,8 @@ from mcukit.graph.graph import Graph
 from mcukit.graph.serialize import graph_bytes
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
-from mcukit.planning.planner import plan_layers
-from mcukit.planning.plan import Plan
+from mcukit.planning.choose import Planned
+from mcukit.planning.plan_file import plan_text
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 from mcukit.report.content import TfliteFacts, report_content
@@ -35,6 +35,7 @@ from mcukit.workflow.budget import Budget
 from mcukit.workflow.build import Build, check_output, json_bytes, load_build, write_build
 from mcukit.workflow.calibrate import Quantized, quantize_float
 from mcukit.workflow.options import QuantizeOptions, with_settings
+from mcukit.workflow.plan import check_plan_option, make_plan
 from mcukit.workflow.progress import Progress, no_progress
 
 
@@ -55,14 +56,16 @@ def quantize(
     folder = output or Path("build") / file_stem(graph.name)
     check_output(folder)
     chosen = with_settings(model, options or QuantizeOptions())
+    check_plan_option(chosen)
     board = load_board(chosen.board) if chosen.board else None
     budget = Budget.of(chosen, board)
     quantized = _quantize(graph, chosen, report)
-    plan = plan_layers(quantized.model)
-    budget.check_sram(quantized.model, plan.arena_bytes)
     budget.check_flash(quantized.model.weight_bytes, None)
+    report("plan", 0, 1)
+    planned = make_plan(quantized.model, chosen, board, budget)
+    report("plan", 1, 1)
     report("export", 0, 1)
-    files = _files(quantized, plan, board, budget)
+    files = _files(quantized, planned, board, budget)
     if quantized.model.graph is not graph:
         files["model/float.npz"] = graph_bytes(graph)
     write_build(folder, files, _manifest(model, chosen, quantized))
@@ -77,9 +80,9 @@ def _quantize(graph: Graph, options: QuantizeOptions, report: Progress) -> Quant
     return quantize_float(graph, options, report)
 
 
-def _files(quantized: Quantized, plan: Plan, board: Board | None, budget: Budget) -> dict[str, bytes]:
+def _files(quantized: Quantized, planned: Planned, board: Board | None, budget: Budget) -> dict[str, bytes]:
     """Everything that follows from the integer model and its plan, by name in the build folder."""
-    model = quantized.model
+    model, plan = quantized.model, planned.plan
     name = file_stem(model.name)
     tflite_model = build_tflite(model.graph)
     tflite = write_tflite(tflite_model)
@@ -90,9 +93,9 @@ def _files(quantized: Quantized, plan: Plan, board: Board | None, budget: Budget
         budget.check_flash(measurement.weight_bytes, measurement.code_bytes)
     content = report_content(
         model,
-        plan,
+        planned,
         board=board,
-        budget={"sram": budget.sram, "flash": budget.flash},
+        budget={"sram": budget.sram_for(plan), "flash": budget.flash},
         calibrated=quantized.calibrated,
         errors=quantized.errors,
         tflite=TfliteFacts(len(tflite), tflm_arena),
@@ -100,11 +103,11 @@ def _files(quantized: Quantized, plan: Plan, board: Board | None, budget: Budget
     )
     texts = {f"model/{file}": text for file, text in c_files.items()}
     texts |= {f"tflite/{file}": text for file, text in tflm_files(name, tflite_model, tflite, tflm_arena).items()}
-    texts["report.html"] = render_html(content, plan)
+    texts["report.html"] = render_html(content, plan, model)
     files = {file: text.encode() for file, text in texts.items()}
     files[f"tflite/{name}.tflite"] = tflite
     files["model/quantized.npz"] = graph_bytes(model.graph)
-    files["plan.json"] = json_bytes(plan.to_json())
+    files["plan.json"] = plan_text(plan).encode()
     files["report.json"] = json_bytes(content)
     return files
 
@@ -145,6 +148,8 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
             "sram": options.sram,
             "flash": options.flash,
             "calibration_limit": options.calibration_limit,
+            "plan": Path(options.plan).name,
+            "push_rows": options.push_rows,
         },
     }
 

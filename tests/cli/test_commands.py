@@ -130,7 +130,7 @@ def test_sizes(run: Run, model: Path, data: Path, tmp_path: Path, text: str, siz
     [
         ("--sram", "0"), ("--sram", "64Q"), ("--flash", "-1"), ("--flash", "9" * 40), ("--scale", "1/0"),
         ("--scale", "0"), ("--scale", "1,2"), ("--std", "0"), ("--mean", "nan"), ("--ranges", "best"),
-        ("--bits", "4"), ("--plan", "patches"), ("--board", "no-such-board"),
+        ("--bits", "4"), ("--plan", "rows"), ("--board", "no-such-board"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_usage_errors(

@@ -15,8 +15,8 @@ from mcukit.ops.operator import Operator
 from mcukit.ops.relu import Clip
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.window import Window
-from mcukit.planning.planner import plan_layers
 from mcukit.planning.plan import Plan
+from mcukit.planning.planner import plan_layers
 from mcukit.quantized.lower import lower
 
 RECTIFY = Clip(RELU)
@@ -80,14 +80,6 @@ def test_the_input_as_output_is_kept() -> None:
     planned = plan([("a", RECTIFY, ("in",))], ("in", "a"))
     assert planned.maps["a"].offset != planned.maps["in"].offset
     assert planned.arena_bytes == 512
-
-
-def test_the_plan_as_json_holds_every_map() -> None:
-    planned = plan([("p", POOL, ("in",)), ("a", RECTIFY, ("p",))], ("a",))
-    described = planned.to_json()
-    assert described["arena_bytes"] == planned.arena_bytes
-    assert isinstance(described["maps"], list)
-    assert [entry["name"] for entry in described["maps"]] == ["in", "p", "a"]
 
 
 def test_a_map_may_be_called_like_the_scratch_of_a_layer() -> None:

@@ -15,6 +15,7 @@ from mcukit.workflow.evaluate import Evaluation
 
 
 def test_a_build_shows_its_budget(content: dict[str, Any]) -> None:
+    content["arena_bytes"] = 400
     assert "SRAM for maps         400 bytes\n" in plain_text(build_view(content))
     content["budget"]["sram"], content["board"] = 200, "nucleo_f446re"
     text = plain_text(build_view(content))

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real networks under every schedule: the same bytes, in as little memory and with as few instructions as promised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mcukit.export.c_code import generate_c
+from mcukit.planning.choose import PlanRequest, choose_plan
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import Plan, Stage
+from mcukit.planning.planner import plan_layers
+from mcukit.planning.tiles import stage_tiles, tile_macs
+from mcukit.workflow.build import Build
+from mcukit.workflow.emulate import emulate
+from mcukit.workflow.verify import verify
+from tests.networks.conftest import NETWORKS, Prepared, networks
+
+REQUESTS = {
+    "stream": PlanRequest("stream"),
+    "pushed": PlanRequest("stream", pushed=True),
+    "patches": PlanRequest("patches"),
+    "strips": PlanRequest("strips"),
+}
+LIMITS = {"vww": (31, 19), "mobilenet-v1": (54, 28), "mobilenet-v2": (225, 150)}
+"""KiB of arena with the whole input in memory, and with rows pushed; every MAC computed once."""
+
+each_network = pytest.mark.parametrize("prepared", networks(quantized=False), indirect=True)
+
+
+def only(*names: str) -> pytest.MarkDecorator:
+    chosen = [pytest.param(network, id=network.name) for network in NETWORKS if network.name in names]
+    return pytest.mark.parametrize("prepared", chosen, indirect=True)
+
+
+def under(build: Build, plan: Plan, folder: Path) -> Build:
+    """The build with another plan, its C in `folder`."""
+    (folder / "model").mkdir()
+    for name, text in generate_c(build.model, plan).items():
+        (folder / "model" / name).write_text(text)
+    return replace(build, folder=folder, plan=plan)
+
+
+@each_network
+@pytest.mark.parametrize("schedule", REQUESTS)
+def test_every_schedule_computes_the_bytes_of_the_reference(prepared: Prepared, schedule: str, tmp_path: Path) -> None:
+    plan = choose_plan(prepared.build.model, REQUESTS[schedule]).plan
+    assert schedule == "pushed" or schedule in plan.schedule.split("+")
+    assert plan.pushed == (schedule == "pushed")
+    build = under(prepared.build, plan, tmp_path)
+    for target, count in (("plan", 2), ("host", 20), ("cortex-m4", min(prepared.network.emulated, 2))):
+        result = verify(build, target, prepared.inputs[:count])
+        assert result.equal, (target, result.first_difference)
+        assert result.inputs == count
+        assert result.layers_compared >= len(build.model.layers) * 0.8
+
+
+@only(*LIMITS)
+@pytest.mark.parametrize("pushed", [False, True], ids=["whole", "pushed"])
+def test_arena_of_the_streamed_network(prepared: Prepared, pushed: bool) -> None:
+    found = choose_plan(prepared.build.model, PlanRequest("stream", pushed=pushed))
+    assert found.macs_redundant == 0
+    assert found.plan.arena_bytes <= LIMITS[prepared.network.name][pushed] * 1024
+
+
+@each_network
+def test_streaming_costs_hardly_more_instructions_than_layers(prepared: Prepared, tmp_path: Path) -> None:
+    plans = {
+        "layers": plan_layers(prepared.build.model),
+        "stream": choose_plan(prepared.build.model, REQUESTS["stream"]).plan,
+        "pushed": choose_plan(prepared.build.model, REQUESTS["pushed"]).plan,
+    }
+    counts = {}
+    for name, plan in plans.items():
+        (tmp_path / name).mkdir()
+        run = emulate(under(prepared.build, plan, tmp_path / name), "cortex-m4", prepared.inputs[:1])
+        assert run.arena_bytes == plan.arena_bytes
+        counts[name] = run.instructions or 0
+    assert 0 < counts["stream"] <= 1.03 * counts["layers"]
+    assert 0 < counts["pushed"] <= 1.03 * counts["layers"]
+
+
+@only("mobilenet-v2")
+def test_patches_cost_what_mcunetv2_says(prepared: Prepared) -> None:
+    """MobileNetV2 split at 28x28x32 into 4 x 4 patches: 1.26 times the multiply-accumulates of the whole network."""
+    flow = Dataflow(prepared.build.model)
+    shapes = [flow.shape(layer.output) for layer in flow.layers]
+    additions = [
+        index
+        for index, layer in enumerate(flow.layers)
+        if shapes[index] == (28, 28, 32) and layer.node.operator.op_name == "add"
+    ]
+    last = additions[0] + 1
+    stage = Stage(tuple(layer.name for layer in flow.layers[:last]), 4, 4)
+    total = tile_macs(flow, stage_tiles(flow, 0, last, stage)) + sum(flow.macs[last:])
+    assert round(total / sum(flow.macs), 2) == 1.26
