@@ -287,3 +287,26 @@ def test_a_demo_that_can_not_be_written_is_one_message(run: Run, tmp_path: Path)
     assert result.exit_code == 1
     assert "the demo's files can't be written: Not a directory" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_inspect_shows_the_plans_worth_a_choice(run: Run, model: Path) -> None:
+    fields = json.loads(run("inspect", model, "--plans", "--json").stdout)
+    assert fields["schema"] == 1
+    plans = [plan for plan in fields["plans"] if not plan["pushed"]]
+    assert [plan["arena_bytes"] for plan in plans] == sorted((plan["arena_bytes"] for plan in plans), reverse=True)
+    for plan in fields["plans"]:
+        assert plan["macs"] == fields["macs"] + plan["macs_redundant"]
+        assert plan["stages"]
+    text = run("inspect", model, "--plans").stdout
+    for plan in fields["plans"]:
+        assert f"{plan['arena_bytes']:,}" in text
+    assert "--push-rows" in text
+
+
+def test_stages_of_inspect_are_a_plan_file(run: Run, model: Path, tmp_path: Path) -> None:
+    plan = json.loads(run("inspect", model, "--plans", "--json").stdout)["plans"][-1]
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"schema": 1, "pushed": plan["pushed"], "stages": plan["stages"]}))
+    done = run("quantize", model, "--plan", path, "-o", tmp_path / "build", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["arena_bytes"] == plan["arena_bytes"]
