@@ -40,6 +40,7 @@ NARROW_INPUT, WIDE_INPUT = 0.05, 16.0
 @click.option("--bias-correction/--no-bias-correction", default=True, help="Biases make up for rounded weights.")
 @click.option("--plan", default="auto", metavar="PLAN", help="auto, layers, stream, patches, strips or a plan.json.")
 @click.option("--push-rows", is_flag=True, help="The application hands over the input row by row.")
+@click.option("--tflite-patches", is_flag=True, help="Also writes a .tflite in tiles, for a smaller TFLM arena.")
 @click.option("--bits", type=click.Choice(["8"]), default="8", help="Bits of weights and feature maps.")
 @click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="Default: build/NAME.")
 @json_option
@@ -56,6 +57,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     bias_correction: bool,
     plan: str,
     push_rows: bool,
+    tflite_patches: bool,
     bits: str,  # noqa: ARG001 - has one value only
     folder: Path | None,
     as_json: bool,
@@ -81,6 +83,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         bias_correction=bias_correction,
         plan=plan,
         push_rows=push_rows,
+        tflite_patches=tflite_patches,
     )
     with output.progress() as progress:
         build = run(model, folder, options, progress)

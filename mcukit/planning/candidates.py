@@ -29,6 +29,10 @@ class Shape(NamedTuple):
     tile_columns: int
     halo: Halo
 
+    @property
+    def tiled(self) -> bool:
+        return self.tile_rows > 1 or self.tile_columns > 1
+
     def stage(self, layers: tuple[str, ...]) -> Stage:
         return Stage(layers, self.tile_rows, self.tile_columns, self.halo)
 
@@ -164,7 +168,7 @@ class Candidates:
 
     def _estimate(self, candidate: Candidate) -> int:
         indices = range(candidate.first, candidate.last)
-        if not candidate.shape.stage(()).tiled:
+        if not candidate.shape.tiled:
             kept = candidate.shape.halo is Halo.KEPT
             whole = ((index, self._whole[index]) for index in indices)
             return sum(self._piece(index, region, by_row=kept) for index, region in whole)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mcukit.graph.graph import Tensor, map_shape
 from mcukit.graph.region import Region, whole_region
+from mcukit.ops.operator import Operator
 from mcukit.quantized.integer import IntegerModel, Kernel, Layer
 
 INPUT = -1
@@ -66,6 +67,8 @@ class Dataflow:
         self.producer: dict[str, int] = {model.input.name: INPUT}
         """The position among `layers` that computes each map."""
         self.producer |= {layer.output: index for index, layer in enumerate(self.layers)}
+        self._shapes = {tensor.name: map_shape(tensor.shape) for tensor in model.graph.maps()}
+        self._paths: dict[tuple[int, int], tuple[tuple[Operator, tuple[Tensor, ...], int], ...]] = {}
         self.outputs: frozenset[str] = frozenset(self.owner(tensor.name) for tensor in model.outputs)
         """Maps that hold an output of the network."""
 
@@ -77,7 +80,7 @@ class Dataflow:
 
     def shape(self, tensor: str) -> tuple[int, int, int]:
         """Height, width, channels."""
-        return map_shape(self.model.graph.tensors[tensor].shape)
+        return self._shapes[tensor]
 
     def whole(self, tensor: str) -> Region:
         return whole_region(self.model.graph.tensors[tensor])
@@ -116,31 +119,32 @@ class Dataflow:
 
     def needed_rows(self, layer: int, source: Source, first: int, last: int) -> tuple[int, int]:
         """Rows [a, b) of `source.map` that the layer reads for rows [first, last) of its output; (0, 0) if none."""
-        for reader, position in self._path(layer, source):
-            first, last = reader.node.operator.input_rows(first, last, self._inputs(reader), position)
-            if first >= last:
-                return 0, 0
-        return first, last
+        return self._needed(layer, source, first, last, 0)
 
     def needed_columns(self, layer: int, source: Source, first: int, last: int) -> tuple[int, int]:
         """The same for columns."""
-        for reader, position in self._path(layer, source):
-            first, last = reader.node.operator.input_columns(first, last, self._inputs(reader), position)
+        return self._needed(layer, source, first, last, 1)
+
+    def _needed(self, layer: int, source: Source, first: int, last: int, axis: int) -> tuple[int, int]:
+        key = layer, source.position
+        if key not in self._paths:
+            self._paths[key] = self._path(layer, source)
+        for operator, inputs, position in self._paths[key]:
             if first >= last:
                 return 0, 0
-        return first, last
+            first, last = operator.input_range(first, last, inputs, position, axis)
+        return (first, last) if first < last else (0, 0)
 
-    def _path(self, layer: int, source: Source) -> list[tuple[Layer, int]]:
-        """The layer and the views behind its input, each with the position of the input to follow."""
+    def _path(self, layer: int, source: Source) -> tuple[tuple[Operator, tuple[Tensor, ...], int], ...]:
+        """The layer and the views behind its input: operator, inputs, and which of these to follow."""
         steps = [(self.layers[layer], source.position), *((view, 0) for view in source.views)]
-        return [(step, self._map_positions(step)[position]) for step, position in steps]
-
-    def _map_positions(self, layer: Layer) -> list[int]:
-        """Where a layer's feature maps stand among its node's inputs, which hold constants too."""
-        return [index for index, tensor in enumerate(self._inputs(layer)) if tensor.data is None]
-
-    def _inputs(self, layer: Layer) -> tuple[Tensor, ...]:
-        return self.model.graph.node_inputs(layer.node)
+        path = []
+        for step, position in steps:
+            inputs = self.model.graph.node_inputs(step.node)
+            # Positions count feature maps; a node's inputs hold constants too.
+            maps = [index for index, tensor in enumerate(inputs) if tensor.data is None]
+            path.append((step.node.operator, inputs, maps[position]))
+        return tuple(path)
 
     def _source(self, index: int, position: int) -> Source:
         layer = self.layers[index]

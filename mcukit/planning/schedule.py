@@ -65,8 +65,9 @@ def stage_calls(flow: Dataflow, tiles: StageTiles, stage: int, pushed: bool) -> 
     """The calls of one stage. pushed: whether the rows of the network's input arrive while it runs."""
     for tile, regions in tiles.regions.items():
         if tiles.stage.halo is Halo.KEPT:
+            computes = [region.pixels > 0 for region in regions]
             for position, row in _advance(flow, tiles, tile, pushed):
-                if position is None or regions[position].pixels:
+                if position is None or computes[position]:
                     yield Call(stage, INPUT if position is None else tiles.first + position, tile, row, row + 1)
         else:
             for position, region in enumerate(regions):

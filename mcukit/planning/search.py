@@ -44,7 +44,7 @@ class FoundPlan:
 
 
 def default_shapes(
-    tiles: Sequence[tuple[int, int]] = ((2, 2), (3, 3), (4, 4)), strips: Sequence[int] = (2, 3, 4)
+    tiles: Sequence[tuple[int, int]] = ((2, 2), (3, 3), (4, 4)), strips: Sequence[int] = (2, 3, 4, 6)
 ) -> tuple[Shape, ...]:
     """Layers, streams, strips and the usual grids of patches."""
     return (
@@ -96,12 +96,14 @@ class PlanSearch:
 
     def smallest(self) -> FoundPlan | None:
         """The plan of the smallest arena that the search can find, and among such the cheapest."""
-        path = self._smallest_path()
-        if path is None:
-            return None
-        plan = self._plan(path)
-        found = self._found(plan, path, plan.arena_bytes)
-        return self.cheapest(plan.arena_bytes) or found
+        # Stages that need least alone may need more together: what is computed once is tried for itself too.
+        paths = dict.fromkeys((self._smallest_path(tiled=True), self._smallest_path(tiled=False)))
+        found = []
+        for path in paths:
+            if path is not None:
+                plan = self._plan(path)
+                found.append(self.cheapest(plan.arena_bytes) or self._found(plan, path, plan.arena_bytes))
+        return min(found, key=lambda one: (one.plan.arena_bytes, one.instructions), default=None)
 
     def front(self, step: float = 0.95) -> tuple[FoundPlan, ...]:
         """Plans of which none is both smaller and cheaper than another, from the cheapest to the smallest.
@@ -166,12 +168,12 @@ class PlanSearch:
             for edge in misfits:
                 weights[edge] = None
 
-    def _smallest_path(self) -> Path | None:
-        """Stages whose largest memory is least."""
+    def _smallest_path(self, *, tiled: bool) -> Path | None:
+        """Stages whose largest memory is least. tiled: whether they may be in tiles."""
         candidates = self._candidates
         known = [candidates.is_planned(edge) for edge in self._edges]
         weights: list[int | None] = [
-            candidates.placed(edge) if planned else candidates.bound(edge)
+            None if edge.shape.tiled and not tiled else candidates.placed(edge) if planned else candidates.bound(edge)
             for edge, planned in zip(self._edges, known, strict=True)
         ]
         bounded: set[int] = set()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REPORT_SCHEMA", "TfliteFacts", "report_content"]
+__all__ = ["REPORT_SCHEMA", "PatchedFacts", "TfliteFacts", "report_content"]
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,11 +26,31 @@ PORTABLE = "portable"
 
 
 @dataclass(frozen=True)
-class TfliteFacts:
-    """bytes: of the file. tflm_arena_bytes: what TFLM's interpreter allocates, None if that was not measured."""
+class PatchedFacts:
+    """The .tflite file whose first layers run tile by tile.
+
+    bytes: of the file. tflm_arena_bytes, tflm_head_bytes: what TFLM's interpreter allocates, and the part of that which
+    holds tensors; None if that was not measured. macs_redundant: multiply-accumulates that tiles compute again.
+    operators: of the file.
+    """
 
     bytes: int
     tflm_arena_bytes: int | None
+    tflm_head_bytes: int | None
+    macs_redundant: int
+    operators: int
+
+
+@dataclass(frozen=True)
+class TfliteFacts:
+    """bytes: of the file. tflm_arena_bytes: what TFLM's interpreter allocates, None if that was not measured.
+
+    patched: the file in tiles, None unless it was asked for.
+    """
+
+    bytes: int
+    tflm_arena_bytes: int | None
+    patched: PatchedFacts | None = None
 
 
 def report_content(

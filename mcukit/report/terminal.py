@@ -78,6 +78,8 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
     if content["tflite"]["tflm_arena_bytes"] is not None:
         tflm_arena = size(content["tflite"]["tflm_arena_bytes"])
         facts.append(("TFLM's arena for it", f"{tflm_arena} on a 64-bit host"))
+    if content["tflite"].get("patched"):
+        facts.extend(_patched(content["tflite"]))
     if content["board"]:
         facts.insert(0, ("board", content["board"]))
     emulation = content["emulation"]
@@ -86,6 +88,17 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.append(("flash for code", size(emulation["code_bytes"])))
         facts.append(("stack", size(emulation["stack_bytes"])))
     return [Line(content["name"], "title"), _layer_table(content["layers"]), Line(""), Facts(tuple(facts))]
+
+
+def _patched(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The .tflite file in tiles beside the plain one."""
+    patched = tflite["patched"]
+    facts = [("patched .tflite file", f"{size(patched['bytes'])}, {count(patched['operators'])} operators")]
+    if patched["tflm_arena_bytes"] is not None:
+        saved = 1 - patched["tflm_arena_bytes"] / tflite["tflm_arena_bytes"]
+        again = f"{count(patched['macs_redundant'])} MACs computed again"
+        facts.append(("TFLM's arena for that", f"{size(patched['tflm_arena_bytes'])}, {saved:.0%} less, {again}"))
+    return facts
 
 
 def _schedule(content: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ class QuantizeOptions:
     calibration_limit: use only the first images. bias_correction: whether biases make up for rounded weights.
     plan: one of mcukit.planning.choose.SCHEDULES, or a plan.json. push_rows: whether the application hands over the
     input row by row; a plan.json says so itself.
+    tflite_patches: whether to write a second .tflite file that runs tile by tile, in less memory.
     """
 
     calibration: Path | None = None
@@ -34,6 +35,7 @@ class QuantizeOptions:
     bias_correction: bool = True
     plan: str | Path = "auto"
     push_rows: bool = False
+    tflite_patches: bool = False
 
 
 def with_settings(model: Path, options: QuantizeOptions) -> QuantizeOptions:

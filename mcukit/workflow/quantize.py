@@ -35,6 +35,7 @@ from mcukit.workflow.budget import Budget
 from mcukit.workflow.build import Build, check_output, json_bytes, load_build, write_build
 from mcukit.workflow.calibrate import Quantized, quantize_float
 from mcukit.workflow.options import QuantizeOptions, with_settings
+from mcukit.workflow.patches import patched_file
 from mcukit.workflow.plan import check_plan_option, make_plan
 from mcukit.workflow.progress import Progress, no_progress
 
@@ -65,7 +66,7 @@ def quantize(
     planned = make_plan(quantized.model, chosen, board, budget)
     report("plan", 1, 1)
     report("export", 0, 1)
-    files = _files(quantized, planned, board, budget)
+    files = _files(quantized, planned, chosen, board, budget)
     if quantized.model.graph is not graph:
         files["model/float.npz"] = graph_bytes(graph)
     write_build(folder, files, _manifest(model, chosen, quantized))
@@ -80,13 +81,16 @@ def _quantize(graph: Graph, options: QuantizeOptions, report: Progress) -> Quant
     return quantize_float(graph, options, report)
 
 
-def _files(quantized: Quantized, planned: Planned, board: Board | None, budget: Budget) -> dict[str, bytes]:
+def _files(
+    quantized: Quantized, planned: Planned, options: QuantizeOptions, board: Board | None, budget: Budget
+) -> dict[str, bytes]:
     """Everything that follows from the integer model and its plan, by name in the build folder."""
     model, plan = quantized.model, planned.plan
     name = file_stem(model.name)
     tflite_model = build_tflite(model.graph)
     tflite = write_tflite(tflite_model)
     tflm_arena = _tflm_arena(tflite)
+    patched = patched_file(model, tflm_arena) if options.tflite_patches else None
     c_files = generate_c(model, plan, quantized.preprocessing)
     measurement = _measure(model, c_files, board)
     if measurement is not None:
@@ -98,14 +102,19 @@ def _files(quantized: Quantized, planned: Planned, board: Board | None, budget: 
         budget={"sram": budget.sram_for(plan), "flash": budget.flash},
         calibrated=quantized.calibrated,
         errors=quantized.errors,
-        tflite=TfliteFacts(len(tflite), tflm_arena),
+        tflite=TfliteFacts(len(tflite), tflm_arena, patched.facts if patched else None),
         measurement=measurement,
     )
     texts = {f"model/{file}": text for file, text in c_files.items()}
     texts |= {f"tflite/{file}": text for file, text in tflm_files(name, tflite_model, tflite, tflm_arena).items()}
+    if patched:
+        sources = tflm_files(f"{name}_patched", patched.model, patched.data, patched.facts.tflm_arena_bytes)
+        texts |= {f"tflite/{file}": text for file, text in sources.items()}
     texts["report.html"] = render_html(content, plan, model)
     files = {file: text.encode() for file, text in texts.items()}
     files[f"tflite/{name}.tflite"] = tflite
+    if patched:
+        files[f"tflite/{name}_patched.tflite"] = patched.data
     files["model/quantized.npz"] = graph_bytes(model.graph)
     files["plan.json"] = plan_text(plan).encode()
     files["report.json"] = json_bytes(content)
@@ -150,6 +159,7 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
             "calibration_limit": options.calibration_limit,
             "plan": Path(options.plan).name,
             "push_rows": options.push_rows,
+            "tflite_patches": options.tflite_patches,
         },
     }
 
