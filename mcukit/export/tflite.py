@@ -5,7 +5,7 @@ from __future__ import annotations
 
 __all__ = ["TfliteBuilder", "build_tflite"]
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class TfliteBuilder:
         # Buffer 0 is the empty one that tensors without data refer to.
         self._buffers: list[schema.Buffer] = [schema.Buffer()]
         self._operators: list[schema.Operator] = []
+        self._constants: dict[Hashable, int] = {}
 
     def tensor(self, tensor: Tensor) -> int:
         """A tensor of the graph, added when first asked for."""
@@ -52,18 +53,31 @@ class TfliteBuilder:
 
     def temporary(self, name: str, shape: Shape, quantization: Quantization | None) -> int:
         """A map that only the file has, between two operators that the graph has as one."""
-        return self._append(self._own_name(name), shape, quantization, None)
+        return self._append(self.own_name(name), shape, quantization, None)
 
     def constant_int32(self, array: npt.NDArray[np.int32]) -> int:
-        """Shapes, axes and paddings."""
-        buffer = self._buffer(np.ascontiguousarray(array, np.int32))
-        self._tensors.append(
-            schema.Tensor(name=self._constant_name(), shape=array.shape, type=TensorType.INT32, buffer=buffer)
-        )
-        return len(self._tensors) - 1
+        """Shapes, axes and paddings; equal ones are one tensor."""
+        key = array.shape, array.tobytes()
+        if key not in self._constants:
+            buffer = self._buffer(np.ascontiguousarray(array, np.int32))
+            name = self._constant_name()
+            self._tensors.append(schema.Tensor(name=name, shape=array.shape, type=TensorType.INT32, buffer=buffer))
+            self._constants[key] = len(self._tensors) - 1
+        return self._constants[key]
 
     def constant_int8(self, array: npt.NDArray[np.int8], shape: Shape, quantization: Quantization) -> int:
-        return self._append(self._constant_name(), shape, quantization, array)
+        """Bytes that only the file has; equal ones are one tensor."""
+        key = shape, array.tobytes(), quantization.scale.tobytes(), quantization.zero_point
+        if key not in self._constants:
+            self._constants[key] = self._append(self._constant_name(), shape, quantization, array)
+        return self._constants[key]
+
+    def own_name(self, name: str) -> str:
+        """`name`, or if a tensor is called that already one like it; from now on it is taken."""
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
     def activation(self, clamp: Clamp) -> ActivationFunctionType:
         """What a fused clamp is called in TFLite."""
@@ -92,13 +106,7 @@ class TfliteBuilder:
         )
 
     def _constant_name(self) -> str:
-        return self._own_name(f"constant{len(self._tensors)}")
-
-    def _own_name(self, name: str) -> str:
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
+        return self.own_name(f"constant{len(self._tensors)}")
 
     def _is_per_channel(self, index: int) -> bool:
         quantization = self._tensors[index].quantization

@@ -17,6 +17,7 @@ from mcukit.planning.tiles import stage_tiles, tile_macs
 from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.verify import verify
+from tests.export.patch_proof import assert_same_bytes_in_less
 from tests.networks.conftest import NETWORKS, Prepared, networks
 
 REQUESTS = {
@@ -27,6 +28,9 @@ REQUESTS = {
 }
 LIMITS = {"vww": (31, 19), "mobilenet-v1": (54, 28), "mobilenet-v2": (225, 150)}
 """KiB of arena with the whole input in memory, and with rows pushed; every MAC computed once."""
+
+PATCHED_SHARES = {"vww": 0.66, "resnet8": 0.76, "mobilenet-v1": 0.59}
+"""Arena of the file in tiles beside that of the plain file, as TensorFlow Lite Micro reports both."""
 
 each_network = pytest.mark.parametrize("prepared", networks(quantized=False), indirect=True)
 
@@ -98,3 +102,11 @@ def test_patches_cost_what_mcunetv2_says(prepared: Prepared) -> None:
     stage = Stage(tuple(layer.name for layer in flow.layers[:last]), 4, 4)
     total = tile_macs(flow, stage_tiles(flow, 0, last, stage)) + sum(flow.macs[last:])
     assert round(total / sum(flow.macs), 2) == 1.26
+
+
+@only(*PATCHED_SHARES)
+def test_patches_save_memory_in_an_unmodified_interpreter(prepared: Prepared) -> None:
+    """The .tflite file in tiles: the bytes of the plain one, in the arena that TensorFlow Lite Micro itself reports."""
+    pytest.importorskip("tflite_micro", reason="the tflite-micro package is not installed")
+    inputs = prepared.inputs.reshape(-1, *prepared.build.model.input.shape[1:])
+    assert_same_bytes_in_less(prepared.build.model, inputs, PATCHED_SHARES[prepared.network.name])

@@ -88,7 +88,7 @@ def test_a_plan_file_does_not_change_its_mind(small_model: Path, tmp_path: Path)
     options = QuantizeOptions(plan=tmp_path / "first" / "plan.json", push_rows=True)
     with pytest.raises(McukitError, match="takes the input whole"):
         quantize(small_model, tmp_path / "second", options)
-    with pytest.raises(McukitError, match="the plan needs .* bytes of SRAM and the budget is 60"):
+    with pytest.raises(McukitError, match=r"the plan needs .* bytes of SRAM and the budget is 60"):
         quantize(small_model, tmp_path / "third", QuantizeOptions(plan=tmp_path / "first" / "plan.json", sram=60))
 
 
