@@ -123,6 +123,7 @@ def _next_steps(build: Build) -> list[Block]:
         ("  proof of equal bytes", f"mcukit verify {folder} --on host"),
         ("  instructions and stack", f"mcukit emulate {folder} --on cortex-m4"),
         ("  accuracy", f"mcukit evaluate {folder} --data DATA.npz"),
+        ("  less SRAM, and its price", "mcukit inspect --plans MODEL"),
     )
     written = f"written to {build.folder}; report.html shows it all. Next:"
     return [Line(""), Line(written, "good"), Facts(commands)]

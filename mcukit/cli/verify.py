@@ -25,7 +25,7 @@ _INPUTS = 4
 
 @click.command()
 @click.argument("build", type=PATH)
-@on_option(", or the interpreters tflm and litert", required=True)
+@on_option(", plan (NumPy under the plan), or the interpreters tflm and litert", required=True)
 @click.option("--data", type=PATH, metavar="NPZ", help="Inputs to compare on: .npz, .npy or image folder.")
 @click.option(
     "--inputs", "count", type=click.IntRange(1, 10_000), default=_INPUTS, show_default=True, metavar="N",

@@ -25,12 +25,14 @@ def tile_initializers(flow: Dataflow, plan: Plan, names: ModelNames, tiles: Stag
     tensor = flow.layers[layer].output
     place = plan.maps[tensor]
     spans = [columns[layer - tiles.first] for columns in tiles.columns]
-    return [_tile(flow, names, tensor, place, first, last) for first, last in spans]
+    whole = tensor in tiles.outgoing or tensor in flow.viewed
+    return [_tile(flow, names, tensor, place, whole, (first, last)) for first, last in spans]
 
 
-def _tile(flow: Dataflow, names: ModelNames, tensor: str, place: Place, first: int, last: int) -> str:
-    """A map of the whole width is held once for all tiles; a narrower buffer holds one tile at a time."""
+def _tile(flow: Dataflow, names: ModelNames, tensor: str, place: Place, whole: bool, columns: tuple[int, int]) -> str:
+    """A whole map is held once for all tiles; any other buffer holds one tile at a time."""
+    first, last = columns
     height, width, channels = flow.shape(tensor)
-    skipped = first * channels if place.columns == width else 0
+    skipped = first * channels if whole else 0
     sizes = (place.columns * channels, place.rows, first, last - first, height, width, channels)
     return f"MK_TILE_MAP({names.address(place, skipped)}, {', '.join(map(str, sizes))})"

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 __all__ = ["LAYER_BY_LAYER", "STREAM", "Candidate", "Candidates", "Shape"]
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from mcukit.graph.region import Region
 from mcukit.planning.costs import CostTable
 from mcukit.planning.dataflow import INPUT, Dataflow
-from mcukit.planning.lifetimes import buffers_of
+from mcukit.planning.lifetimes import BufferNeed, buffers_of
 from mcukit.planning.placement import Conflicts, live_bytes, place
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.schedule import stage_calls
@@ -49,14 +48,6 @@ class Candidate(NamedTuple):
     shape: Shape
 
 
-@dataclass(frozen=True)
-class _Memory:
-    """low: no placement needs less. placed: what the stage needs alone, with all that is kept for later stages."""
-
-    low: int
-    placed: int
-
-
 class Candidates:
     """Answers questions about stages and remembers the answers. pushed: whether the rows of the input are pushed."""
 
@@ -67,7 +58,8 @@ class Candidates:
         self._costs = tuple(costs.for_layer(layer, flow.model.graph) for layer in flow.layers)
         self._whole = tuple(flow.whole(layer.output) for layer in flow.layers)
         self._tiles: dict[Candidate, StageTiles] = {}
-        self._memory: dict[Candidate, _Memory] = {}
+        self._low: dict[Candidate, int] = {}
+        self._placed: dict[Candidate, int] = {}
         self._bounds: dict[Candidate, int] = {}
         self._passing: dict[tuple[int, int], tuple[int, int, int]] = {}
         self._instructions: dict[Candidate, int] = {}
@@ -90,10 +82,7 @@ class Candidates:
 
     def is_worse_than_bound(self, candidate: Candidate, budget: int) -> bool:
         """Whether the stage can't fit the budget, as far as that is known without planning it."""
-        known = self._memory.get(candidate)
-        if known is not None:
-            return known.low > budget
-        return self.bound(candidate) > budget
+        return self._low.get(candidate, self.bound(candidate)) > budget
 
     def bound(self, candidate: Candidate) -> int:
         """Bytes that the stage needs at least: quick, and often far below what it really needs."""
@@ -145,20 +134,23 @@ class Candidates:
 
     def low(self, candidate: Candidate) -> int:
         """Bytes that are alive at once: no placement of the stage's buffers can go below."""
-        return self._planned(candidate).low
+        if candidate not in self._low:
+            self._low[candidate] = live_bytes(self._buffers(candidate))
+        return self._low[candidate]
 
     def placed(self, candidate: Candidate) -> int:
         """Bytes that the stage takes when it is placed alone, with maps that pass it by."""
-        return self._planned(candidate).placed
+        if candidate not in self._placed:
+            buffers = self._buffers(candidate)
+            self._low[candidate] = live_bytes(buffers)
+            self._placed[candidate] = place(Conflicts(buffers), orders=2)[1]
+        return self._placed[candidate]
 
     def fits(self, candidate: Candidate, budget: int, *, surely: bool) -> bool:
         """Whether the stage fits alone; not surely: whether no bound says that it can't."""
-        if not self.is_planned(candidate) and self.tile_bound(candidate) > budget:
+        if self.tile_bound(candidate) > budget or self.low(candidate) > budget:
             return False
-        return (self.placed(candidate) if surely else self.low(candidate)) <= budget
-
-    def is_planned(self, candidate: Candidate) -> bool:
-        return candidate in self._memory
+        return not surely or self.placed(candidate) <= budget
 
     def instructions(self, candidate: Candidate) -> int:
         """Estimated, with all that tiles compute again."""
@@ -186,13 +178,10 @@ class Candidates:
         calls = region.rows if by_row else 1
         return self._costs[index].instructions(region, calls) + by_row * calls * _INSTRUCTIONS_PER_TURN
 
-    def _planned(self, candidate: Candidate) -> _Memory:
-        if candidate not in self._memory:
-            tiles = self._stage_tiles(candidate)
-            pushed = self.pushed and candidate.first == 0
-            buffers, _ = buffers_of(self.flow, [tiles], list(stage_calls(self.flow, tiles, 0, pushed)), pushed)
-            self._memory[candidate] = _Memory(live_bytes(buffers), place(Conflicts(buffers), orders=2)[1])
-        return self._memory[candidate]
+    def _buffers(self, candidate: Candidate) -> tuple[BufferNeed, ...]:
+        tiles = self._stage_tiles(candidate)
+        pushed = self.pushed and candidate.first == 0
+        return buffers_of(self.flow, [tiles], list(stage_calls(self.flow, tiles, 0, pushed)), pushed)[0]
 
     def _stage_tiles(self, candidate: Candidate) -> StageTiles:
         if candidate not in self._tiles:

@@ -25,11 +25,13 @@ _NO_LIMIT = 1 << 40
 class PlanRequest:
     """What to plan.
 
-    schedule: "auto": the least instructions that fit the budget, of all schedules.
+    schedule: "auto": the least instructions that fit the budget, of layers, streams, and a first stage in one of the
+        usual grids of patches or strips; FoundPlan.optimal is about these.
         "layers": one operator after the other. "stream": the smallest arena in which nothing is computed twice.
         "patches", "strips": a first stage of tiles, and layers after it; the least instructions that fit the budget, or
         the smallest arena where there is none.
-    pushed: whether the application hands over the input row by row.
+    pushed: whether the application hands over the input row by row. Without a budget "auto" then takes the smallest
+        arena.
     sram: bytes that the arena may have; None for no limit.
     target: the core whose instructions are counted.
     """
@@ -69,16 +71,20 @@ def choose_plan(model: IntegerModel, request: PlanRequest) -> FoundPlan:
         )
     flow = Dataflow(model)
     search = _search(flow, request)
-    if request.schedule == "stream" or (request.sram is None and request.schedule in {"patches", "strips"}):
+    wants_small = request.pushed and request.schedule == "auto"
+    if request.schedule == "stream" or (
+        request.sram is None and (wants_small or request.schedule in {"patches", "strips"})
+    ):
         found = search.smallest()
     else:
         found = search.cheapest(_NO_LIMIT if request.sram is None else request.sram)
-    smallest = found or search.smallest()
-    if smallest is None:
+    if found is None:
+        found = search.smallest()
+    if found is None:
         raise _impossible(flow, request)
-    if request.sram is not None and smallest.plan.arena_bytes > request.sram:
-        raise _too_large(flow, request, smallest)
-    return smallest
+    if request.sram is not None and found.plan.arena_bytes > request.sram:
+        raise _too_large(flow, request, found)
+    return found
 
 
 def _search(flow: Dataflow, request: PlanRequest) -> PlanSearch:
@@ -102,19 +108,17 @@ def _too_large(flow: Dataflow, request: PlanRequest, smallest: FoundPlan) -> Mcu
     if peak.layer is not None:
         layer = flow.layers[peak.layer]
         where = f"node '{layer.name}' ({layer.node.operator.op_name}), where most memory is in use"
-    how = "with any schedule" if request.schedule == "auto" else f"with the schedule '{request.schedule}'"
+    which = "of all schedules" if request.schedule == "auto" else f"of the schedule '{request.schedule}'"
     options = [f"a budget of {needed:,} bytes would do"]
     if request.schedule != "auto":
-        other = PlanSearch(flow, load_costs(request.target), default_shapes(), pushed=request.pushed).smallest()
-        if other is not None and other.plan.arena_bytes < needed:
-            options.append(f"--plan auto can do with {other.plan.arena_bytes:,}")
+        options.append("--plan auto may find a smaller one")
     if not request.pushed:
         pushed = _smallest_pushed(flow, request)
         if pushed is not None and pushed < needed:
             options.append(f"if rows of the input are pushed (--push-rows), {pushed:,} are enough")
     return McukitError(
         "budget-exceeded",
-        f"the network needs {needed:,} bytes of SRAM {how} and the budget is {budget:,}: "
+        f"the smallest plan that was found {which} needs {needed:,} bytes of SRAM and the budget is {budget:,}: "
         f"{needed - budget:,} bytes too many",
         where=where,
         hint="; ".join(options),

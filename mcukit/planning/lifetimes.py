@@ -264,13 +264,11 @@ def _map_buffer(group: _Group) -> BufferNeed:
     height = max(len(born) for born in rows.born)
     used = [(born, dies) for born, dies in zip(rows.born, rows.dies, strict=True) if (born > _UNBORN).any()]
     ring = height if rows.whole else max((_ring(born, dies) for born, dies in used), default=1)
-    slots = [np.arange(first, first + len(born)) % ring for first, born in zip(rows.first_row, rows.born, strict=True)]
-    start = np.concatenate(slots) * rows.row_bytes
-    born, dies = np.concatenate(rows.born), np.concatenate(rows.dies)
-    alive = born > _UNBORN
-    start, born, dies = start[alive], born[alive], dies[alive]
-    if not rows.whole:
-        start, born, dies = _by_slot(start, born, dies)
+    held = [
+        _held(first, born, dies, ring, rows.row_bytes, rows.whole)
+        for first, born, dies in zip(rows.first_row, rows.born, rows.dies, strict=True)
+    ]
+    start, born, dies = (np.concatenate(parts) for parts in zip(*held, strict=True))
     accesses = (rows.read_rows + sum(len(b) for b in rows.born)) / max(ring, 1)
     cells = Cells(start, start + rows.row_bytes, born, dies)
     return BufferNeed(tuple(group.names), False, ring * rows.row_bytes, ring, rows.columns, cells, accesses)
@@ -285,8 +283,17 @@ def _ring(born: Ticks, dies: Ticks) -> int:
     return int((youngest - np.arange(len(born))).max())
 
 
+def _held(first: int, born: Ticks, dies: Ticks, ring: int, row_bytes: int, whole: bool) -> tuple[Ticks, Ticks, Ticks]:
+    """Where the rows of one tile lie, and when they are born and die; rows that are never computed left out."""
+    start = np.arange(first, first + len(born)) % ring * row_bytes
+    alive = born > _UNBORN
+    start, born, dies = start[alive], born[alive], dies[alive]
+    # While a tile runs, a slot of its ring is empty for moments only.
+    return (start, born, dies) if whole or not len(start) else _by_slot(start, born, dies)
+
+
 def _by_slot(start: Ticks, born: Ticks, dies: Ticks) -> tuple[Ticks, Ticks, Ticks]:
-    """One cell for every slot of a ring: while the stage runs, it is empty for moments only."""
+    """One cell for every slot."""
     slots = np.unique(start)
     first = np.array([born[start == slot].min() for slot in slots], np.int64)
     last = np.array([dies[start == slot].max() for slot in slots], np.int64)

@@ -33,6 +33,8 @@ LARGEST_ARENA = 1 << 28
 MOST_TILES = 1024
 """Of a stage: tiles of a few pixels are all halo."""
 
+_SCHEDULES = ("layers", "stream", "patches", "strips")
+
 _LARGEST_SIDE = (1 << 16) - 1
 _REGION = r"[a-z][a-z0-9_]{0,31}"
 
@@ -133,9 +135,10 @@ def _stage(entry: JsonObject) -> Stage:
     rows, columns = entry.integers("grid", 2, _LARGEST_SIDE, (1, 1))
     if rows * columns > MOST_TILES:
         entry.problem("grid", f"{rows} x {columns} tiles are too many", f"use at most {MOST_TILES}")
-    halo = entry.choice("halo", [halo.value for halo in Halo], Halo.RECOMPUTED)
-    stage = Stage(layers, rows, columns, Halo(halo))
-    if entry.has("schedule") and entry.text("schedule") not in ("", stage.schedule):
+    schedule = entry.choice("schedule", _SCHEDULES, "")
+    halo = Halo.KEPT if schedule in {"stream", "strips"} else Halo.RECOMPUTED
+    stage = Stage(layers, rows, columns, Halo(entry.choice("halo", [halo.value for halo in Halo], halo)))
+    if schedule not in ("", stage.schedule):
         hint = "change grid and halo to what is wanted; schedule says what that is called, and may be left out"
         entry.problem("schedule", f"this grid and halo are called '{stage.schedule}'", hint)
     entry.refuse_unknown()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 __all__ = ["FoundPlan", "PlanSearch", "default_shapes"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from operator import add
 
@@ -15,7 +15,7 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Plan, Stage
 from mcukit.planning.planner import plan_of
 from mcukit.planning.schedule import partition
-from mcukit.planning.tiles import tile_macs
+from mcukit.planning.tiles import redundant_macs
 
 Path = tuple[Candidate, ...]
 
@@ -80,30 +80,70 @@ class PlanSearch:
         self._candidates = Candidates(flow, costs, pushed)
         self._shapes = tuple(shapes)
         self._edges = self._all_edges()
+        self._plans: dict[Path, Plan] = {}
+        self._tried_smallest = False
 
     def cheapest(self, budget: int) -> FoundPlan | None:
-        """The plan of fewest instructions whose arena fits; None if no path of stages fits."""
-        limit = budget
-        for _ in range(_TRIES):
-            path = self._cheapest_path(limit, surely=True)
-            if path is None:
-                return None
-            plan = self._plan(path)
-            if plan.arena_bytes <= budget:
-                return self._found(plan, path, budget)
-            limit -= plan.arena_bytes - budget
-        return None
+        """The plan of fewest instructions that was found whose arena fits; None if none is known."""
+        self._try_cheapest(budget)
+        if not self._fitting(budget):
+            self._try_smallest()
+        fitting = self._fitting(budget)
+        if not fitting:
+            return None
+        found = self._found(min(fitting, key=self._cost), budget)
+        if found.optimal or self._tried_smallest:
+            return found
+        # The bound may be out of reach; but what needs least memory is not to be cheaper than what this gives.
+        self._try_smallest()
+        return self._found(min(self._fitting(budget), key=self._cost), budget)
 
     def smallest(self) -> FoundPlan | None:
-        """The plan of the smallest arena that the search can find, and among such the cheapest."""
-        # Stages that need least alone may need more together: what is computed once is tried for itself too.
-        paths = dict.fromkeys((self._smallest_path(tiled=True), self._smallest_path(tiled=False)))
-        found = []
-        for path in paths:
-            if path is not None:
-                plan = self._plan(path)
-                found.append(self.cheapest(plan.arena_bytes) or self._found(plan, path, plan.arena_bytes))
-        return min(found, key=lambda one: (one.plan.arena_bytes, one.instructions), default=None)
+        """The plan of the smallest arena that was found, and among such the cheapest."""
+        self._try_smallest()
+        if not self._plans:
+            return None
+        return self.cheapest(min(plan.arena_bytes for plan in self._plans.values()))
+
+    def _try_cheapest(self, budget: int) -> None:
+        """Plans cheapest paths of stages that fit alone, until nothing cheaper than what fits together can come.
+
+        First all stages have to be smaller by what was too much, then the largest one is left out, again and again.
+        """
+        limit = budget
+        for _ in range(_TRIES):
+            path = self._cheaper_path(budget, limit, ())
+            if path is None or self._plan(path).arena_bytes <= budget:
+                break
+            limit -= self._plan(path).arena_bytes - budget
+        refused: set[Candidate] = set()
+        for _ in range(_TRIES):
+            path = self._cheaper_path(budget, budget, refused)
+            if path is None or self._plan(path).arena_bytes <= budget:
+                break
+            refused.add(max(path, key=lambda edge: (edge.last - edge.first > 1, self._candidates.placed(edge))))
+
+    def _cheaper_path(self, budget: int, limit: int, refused: Container[Candidate]) -> Path | None:
+        """The cheapest path whose stages each fit `limit`, if it is cheaper than all plans known to fit `budget`."""
+        path = self._cheapest_path(limit, surely=True, refused=refused)
+        known = min((self._cost(fitting) for fitting in self._fitting(budget)), default=None)
+        return None if path is None or (known is not None and self._cost(path) >= known) else path
+
+    def _try_smallest(self) -> None:
+        """Plans the stages that need least alone. Together they may need more: those without tiles are tried too."""
+        if not self._tried_smallest:
+            for tiled in (True, False):
+                path = self._smallest_path(tiled=tiled)
+                if path is not None:
+                    self._plan(path)
+            self._tried_smallest = True
+
+    def _fitting(self, budget: int) -> list[Path]:
+        return [path for path, plan in self._plans.items() if plan.arena_bytes <= budget]
+
+    def _cost(self, path: Path) -> tuple[int, int]:
+        """Instructions; of equals the smaller arena."""
+        return sum(self._candidates.instructions(edge) for edge in path), self._plan(path).arena_bytes
 
     def front(self, step: float = 0.95) -> tuple[FoundPlan, ...]:
         """Plans of which none is both smaller and cheaper than another, from the cheapest to the smallest.
@@ -153,11 +193,11 @@ class PlanSearch:
                         edges.append(candidate)
         return tuple(edges)
 
-    def _cheapest_path(self, budget: int, *, surely: bool) -> Path | None:
+    def _cheapest_path(self, budget: int, *, surely: bool, refused: Container[Candidate] = ()) -> Path | None:
         """Stages of least cost that each fit alone; not surely: that no bound forbids."""
         candidates = self._candidates
         weights: list[int | None] = [
-            None if candidates.is_worse_than_bound(edge, budget) else candidates.instructions(edge)
+            None if edge in refused or candidates.is_worse_than_bound(edge, budget) else candidates.instructions(edge)
             for edge in self._edges
         ]
         while True:
@@ -171,21 +211,21 @@ class PlanSearch:
     def _smallest_path(self, *, tiled: bool) -> Path | None:
         """Stages whose largest memory is least. tiled: whether they may be in tiles."""
         candidates = self._candidates
-        known = [candidates.is_planned(edge) for edge in self._edges]
+        # The quick answers first: only stages of the best path so far are looked at more closely.
+        steps = (candidates.tile_bound, candidates.low, candidates.placed)
+        asked = [0] * len(self._edges)
         weights: list[int | None] = [
-            None if edge.shape.tiled and not tiled else candidates.placed(edge) if planned else candidates.bound(edge)
-            for edge, planned in zip(self._edges, known, strict=True)
+            None if edge.shape.tiled and not tiled else candidates.bound(edge) for edge in self._edges
         ]
-        bounded: set[int] = set()
         while True:
             path = self._shortest(weights, max)
-            if path is None or all(known[edge] for edge in path):
+            if path is None or all(asked[edge] == len(steps) for edge in path):
                 return None if path is None else tuple(self._edges[edge] for edge in path)
+            least = min(asked[edge] for edge in path)
             for edge in path:
-                known[edge] = known[edge] or edge in bounded
-                find = candidates.placed if known[edge] else candidates.tile_bound
-                weights[edge] = find(self._edges[edge])
-                bounded.add(edge)
+                if asked[edge] == least:
+                    weights[edge] = max(weights[edge] or 0, steps[least](self._edges[edge]))
+                    asked[edge] += 1
 
     def _shortest(self, weights: Sequence[int | None], join: Callable[[int, int], int]) -> list[int] | None:
         """The edges of the path from the first cut to the last whose joined weights are least."""
@@ -209,20 +249,23 @@ class PlanSearch:
         return path[::-1]
 
     def _plan(self, path: Path) -> Plan:
-        """Single layers that follow each other are one stage."""
-        stages: list[Stage] = []
-        for edge in path:
-            stage = self._candidates.stage(edge)
-            if stages and stage.schedule == stages[-1].schedule == "layers":
-                stages[-1] = replace(stages[-1], layers=stages[-1].layers + stage.layers)
-            else:
-                stages.append(stage)
-        return plan_of(self._flow, stages, pushed=self._candidates.pushed)
+        """Single layers that follow each other are one stage. Every plan is made once and remembered."""
+        if path not in self._plans:
+            stages: list[Stage] = []
+            for edge in path:
+                stage = self._candidates.stage(edge)
+                if stages and stage.schedule == stages[-1].schedule == "layers":
+                    stages[-1] = replace(stages[-1], layers=stages[-1].layers + stage.layers)
+                else:
+                    stages.append(stage)
+            self._plans[path] = plan_of(self._flow, stages, pushed=self._candidates.pushed)
+        return self._plans[path]
 
-    def _found(self, plan: Plan, path: Path, budget: int) -> FoundPlan:
-        cost = sum(self._candidates.instructions(edge) for edge in path)
+    def _found(self, path: Path, budget: int) -> FoundPlan:
+        plan, cost = self._plan(path), self._cost(path)[0]
         best = self._cheapest_path(budget, surely=False)
         bound = sum(self._candidates.instructions(edge) for edge in best) if best else cost
         needed = sum(self._flow.macs)
-        macs = sum(tile_macs(self._flow, tiles) for tiles in partition(self._flow, plan.stages, plan.pushed))
-        return FoundPlan(plan, cost, macs, macs - needed, bound)
+        tiles = partition(self._flow, plan.stages, plan.pushed)
+        redundant = sum(redundant_macs(self._flow, stage) for stage in tiles)
+        return FoundPlan(plan, cost, needed + redundant, redundant, bound)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Span", "StageTiles", "computed_pixels", "stage_tiles", "tile_macs"]
+__all__ = ["Span", "StageTiles", "computed_pixels", "redundant_macs", "stage_tiles", "tile_macs"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,6 +111,20 @@ def tile_macs(flow: Dataflow, tiles: StageTiles) -> int:
         # Every pixel of a map costs the same.
         pixels = flow.whole(flow.layers[index].output).pixels
         total += flow.macs[index] * computed_pixels(tiles, index) // pixels
+    return total
+
+
+def redundant_macs(flow: Dataflow, tiles: StageTiles) -> int:
+    """Multiply-accumulates that tiles compute again. Pixels that no one needs are left out, and make up for nothing."""
+    total = 0
+    for index in range(tiles.first, tiles.last):
+        position = index - tiles.first
+        pixels = flow.whole(flow.layers[index].output).pixels
+        once = 1
+        for spans in (tiles.rows, tiles.columns):
+            computed = [part[position] for part in spans if part[position][0] < part[position][1]]
+            once *= max((last for _, last in computed), default=0) - min((first for first, _ in computed), default=0)
+        total += flow.macs[index] * (computed_pixels(tiles, index) - once) // pixels
     return total
 
 

@@ -25,6 +25,14 @@ from mcukit.workflow.options import QuantizeOptions
 def check_plan_option(options: QuantizeOptions) -> None:
     """Refuses what can be no plan, before minutes are spent on calibration."""
     if options.plan in SCHEDULES:
+        if options.push_rows and options.plan not in {"auto", "stream"}:
+            raise McukitError(
+                "wrong-option",
+                f"rows of the input can't be pushed with the schedule '{options.plan}'",
+                where="--push-rows",
+                hint="use --plan auto or stream",
+                exit_code=2,
+            )
         return
     path = Path(options.plan)
     if not path.suffix and not path.exists():

@@ -177,6 +177,15 @@ def _several_outputs() -> Graph:
     return net.graph(net.add(Clip(RELU), third), first, net.add(ResizeNearest((10, 9)), second))
 
 
+def _narrow_beside_wide() -> Graph:
+    """Outputs of one pixel, a mean and a dense layer, beside a map that is cut into columns: tiles without columns."""
+    net = Network(8, 7, 3)
+    first = net.conv("input", 4)
+    mean = net.conv(net.add(Mean(), first), 5)
+    dense = net.conv(net.add(Reshape((1, 1, 1, 6)), net.dense(first, 6)), 7)
+    return net.graph(mean, dense, net.conv(net.conv(first, 3), 2))
+
+
 def _nobody_reads() -> Graph:
     """Layers that no output depends on, and an output that others read."""
     net = Network(8, 9, 2)
@@ -230,6 +239,7 @@ NETWORKS: Mapping[str, Callable[[], Graph]] = {
     "classifier": _classifier,
     "reshape in the middle": _reshape_in_the_middle,
     "several outputs": _several_outputs,
+    "narrow beside wide": _narrow_beside_wide,
     "nobody reads": _nobody_reads,
     "windows": _windows,
     "padding": _padding,

@@ -250,3 +250,17 @@ def test_junk_anywhere_is_a_plan_or_an_error(data: st.DataObject) -> None:
     except McukitError:
         return
     assert plan_from_json(plan_to_json(plan), MODEL) == plan
+
+
+@pytest.mark.parametrize(("schedule", "halo"), [("stream", "kept"), ("layers", "recomputed")])
+def test_a_stage_may_say_its_schedule_alone(schedule: str, halo: str) -> None:
+    model = chain_network()
+    names = [layer.name for layer in Dataflow(model).layers]
+    plan = plan_from_json({"schema": 1, "stages": [{"schedule": schedule, "layers": names}]}, model)
+    assert [(stage.schedule, stage.halo) for stage in plan.stages] == [(schedule, halo)]
+
+
+def test_a_misspelt_schedule_is_told_apart_from_a_contradiction() -> None:
+    stage = {"schedule": "straem", "layers": ["a"]}
+    with pytest.raises(McukitError, match=r'stages\[0\]\.schedule: "straem" is not one of layers, stream'):
+        plan_from_json({"schema": 1, "stages": [stage]}, chain_network())

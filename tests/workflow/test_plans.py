@@ -72,7 +72,7 @@ def test_rows_are_pushed(small_model: Path, tmp_path: Path) -> None:
     [
         (QuantizeOptions(plan="rows"), "wrong-option", "--plan"),
         (QuantizeOptions(plan="none.json"), "unreadable-file", "none.json"),
-        (QuantizeOptions(plan="layers", push_rows=True), "bad-plan", "x"),
+        (QuantizeOptions(plan="layers", push_rows=True), "wrong-option", "--push-rows"),
     ],
 )
 def test_what_is_no_plan(options: QuantizeOptions, code: str, where: str, small_model: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_budget_that_is_exceeded_names_operator_and_bytes(small_model: Path, t
     (problem,) = error.problems
     assert problem.code == "budget-exceeded"
     found = re.fullmatch(
-        r"the network needs ([\d,]+) bytes of SRAM with any schedule and the budget is 100: ([\d,]+) bytes too many",
+        r"the smallest plan .* needs ([\d,]+) bytes of SRAM and the budget is 100: ([\d,]+) bytes too many",
         problem.message,
     )
     assert found

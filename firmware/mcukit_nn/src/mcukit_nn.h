@@ -8,7 +8,8 @@
 /*
  * A feature map, or the part of it that is held in memory. Every kernel keeps to these rules, on which plans rely:
  *
- * - The output may be a tile, some columns of rows in a wider buffer: no byte beside its columns is written.
+ * - The output may be a tile, some columns of rows in a wider buffer: no byte beside its columns is written. A tile of
+ *   no columns leaves all memory as it is, scratch included.
  * - An input may be whole, a ring of fewer rows than the map has, or a tile, if it holds all that the computed rows
  *   need. Nothing else of it is read. Padding begins where the whole map ends, wherever the tile does.
  * - Rows are computed in ascending order, each one completely before the next. While row y is computed, no row after it

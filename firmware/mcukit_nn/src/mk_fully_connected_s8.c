@@ -30,7 +30,7 @@ void mk_fully_connected_s8(const mk_fully_connected_s8_params *params, const mk_
 {
     const uint32_t row_elements = (uint32_t)input->width * input->channels;
     const uint32_t elements = input->height * row_elements;
-    if (first_row >= last_row) {
+    if (first_row >= last_row || output->columns == 0) {
         return;
     }
     int8_t *out = mk_row(output, first_row);

@@ -7,7 +7,7 @@ void mk_mean_s8(const mk_mean_s8_params *params, const mk_map *input, const mk_m
 {
     const uint32_t channels = output->channels;
     int32_t *sums = scratch;
-    if (first_row >= last_row) {
+    if (first_row >= last_row || output->columns == 0) {
         return;
     }
     for (uint32_t c = 0; c < channels; ++c) {
