@@ -8,11 +8,6 @@ __all__ = ["PlanFront", "plan_front"]
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcukit.calibration.float_model import FloatModel
-from mcukit.calibration.preprocessing import Preprocessing
-from mcukit.calibration.statistics import collect_statistics
-from mcukit.calibration.synthetic import synthetic_inputs
-from mcukit.graph.graph import Graph, map_shape
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
 from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
@@ -20,9 +15,7 @@ from mcukit.planning.costs import DEFAULT_TARGET, load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.grids import GridCost, grid_costs
 from mcukit.planning.search import FoundPlan, PlanSearch, default_shapes
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.quantized.integer import IntegerModel
-from mcukit.quantized.lower import lower
+from mcukit.workflow.sketch import sketch
 
 
 @dataclass(frozen=True)
@@ -47,18 +40,7 @@ def plan_front(path: Path, target: str = DEFAULT_TARGET) -> PlanFront:
     target: the core whose instructions count. Raises McukitError where the file can't be imported.
     """
     costs = load_costs(target)
-    flow = Dataflow(_quantized(run_passes(load_model(path))))
+    flow = Dataflow(sketch(run_passes(load_model(path))))
     plans = PlanSearch(flow, costs, default_shapes()).front()
     pushed = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=True).front()
     return PlanFront(flow.model.name, target, sum(flow.macs), plans, pushed, grid_costs(flow, costs))
-
-
-def _quantized(graph: Graph) -> IntegerModel:
-    """Any int8 form of the network: plans depend on shapes, and on no value."""
-    if graph.tensors[graph.inputs[0]].quantization is not None:
-        return lower(graph)
-    images = synthetic_inputs(map_shape(graph.tensors[graph.inputs[0]].shape), 1).values
-    inputs = Preprocessing(1 / 255).apply(images)
-    model = FloatModel(graph)
-    statistics = collect_statistics(model, inputs)
-    return quantize_calibrated(model, statistics, inputs, ranges="min-max", bias_correction=False)

@@ -23,7 +23,9 @@ from mcukit.graph.graph import Graph
 from mcukit.graph.serialize import graph_bytes
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
+from mcukit.planning.check import check_plan
 from mcukit.planning.choose import Planned
+from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan_file import plan_text
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
@@ -38,6 +40,7 @@ from mcukit.workflow.options import QuantizeOptions, with_settings
 from mcukit.workflow.patches import patched_file
 from mcukit.workflow.plan import check_plan_option, make_plan
 from mcukit.workflow.progress import Progress, no_progress
+from mcukit.workflow.sketch import sketch
 
 
 def quantize(
@@ -60,11 +63,14 @@ def quantize(
     check_plan_option(chosen)
     board = load_board(chosen.board) if chosen.board else None
     budget = Budget.of(chosen, board)
+    report("plan", 0, 1)
+    planned = _plan_early(graph, chosen, board, budget)
+    report("plan", 1, 1)
     quantized = _quantize(graph, chosen, report)
     budget.check_flash(quantized.model.weight_bytes, None)
-    report("plan", 0, 1)
-    planned = make_plan(quantized.model, chosen, board, budget)
-    report("plan", 1, 1)
+    if planned is None:
+        planned = make_plan(quantized.model, chosen, board, budget)
+    check_plan(Dataflow(quantized.model), planned.plan)
     report("export", 0, 1)
     files = _files(quantized, planned, chosen, board, budget)
     if quantized.model.graph is not graph:
@@ -72,6 +78,19 @@ def quantize(
     write_build(folder, files, _manifest(model, chosen, quantized))
     report("export", 1, 1)
     return load_build(folder)
+
+
+def _plan_early(graph: Graph, options: QuantizeOptions, board: Board | None, budget: Budget) -> Planned | None:
+    """The plan, before minutes are spent on calibration: it depends on shapes, and on no value.
+
+    None where synthetic values lead nowhere; then the real ones decide.
+    """
+    try:
+        model = sketch(graph)
+    except McukitError:
+        return None
+    budget.check_flash(model.weight_bytes, None)
+    return make_plan(model, options, board, budget)
 
 
 def _quantize(graph: Graph, options: QuantizeOptions, report: Progress) -> Quantized:

@@ -112,3 +112,11 @@ def test_the_front_of_a_model_file(small_model: Path) -> None:
     assert all(found.macs == front.macs + found.macs_redundant for found in (*front.plans, *front.pushed))
     assert min(found.plan.arena_bytes for found in front.pushed) <= arenas[-1]
     assert [cost.grid for cost in front.grids] == [(2, 2), (3, 3), (4, 4)]
+
+
+def test_what_does_not_fit_is_refused_before_calibration(small_model: Path, tmp_path: Path) -> None:
+    """Plans depend on shapes: nobody waits for data that are no use."""
+    options = QuantizeOptions(calibration=tmp_path / "missing.npz", sram=10)
+    with pytest.raises(McukitError) as caught:
+        quantize(small_model, tmp_path / "build", options)
+    assert caught.value.problems[0].code == "budget-exceeded"
