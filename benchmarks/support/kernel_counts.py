@@ -92,7 +92,7 @@ def count_kernel(function: str, shapes: Sequence[Shaped], target: str) -> tuple[
     names = [network.branch(position, shaped) for position, shaped in enumerate(shapes)]
     graph = Graph(_NAME, network.tensors, tuple(network.nodes), ("input",), (names[-1],))
     model = _quantize(graph)
-    layers = [layer for layer in model.layers if layer.operator.kernel() is not None]
+    layers = [layer for layer in model.layers if layer.kernel is not None]
     counted = _run(model, layers, target)
     by_name = {layer.name: (layer, instructions) for layer, instructions in zip(layers, counted, strict=True)}
     return tuple(_sample(function, model, shaped, *by_name[name]) for name, shaped in zip(names, shapes, strict=True))
@@ -124,7 +124,7 @@ def _run(model: IntegerModel, layers: Sequence[Layer], target: str) -> tuple[int
 
 
 def _sample(function: str, model: IntegerModel, shaped: Shaped, layer: Layer, instructions: int) -> Sample:
-    kernel = layer.operator.kernel()
+    kernel = layer.kernel
     if kernel is None or kernel.function != function:
         raise ValueError(f"{shaped} does not call {function}")
     count = KERNEL_FEATURES[function].counter(layer, model.graph)

@@ -76,7 +76,7 @@ static void trace_rows(uint16_t layer, const mk_map *map, uint16_t first_row, ui
 {
     /* Of a call of more rows than the map holds, which happens where no one reads some of them, the last ones are left. */
     const uint32_t first = last_row - first_row > map->ring ? (uint32_t)last_row - map->ring : first_row;
-    const uint32_t tile_row_bytes = (uint32_t)map->columns * map->channels; /* less than a row of a wider buffer */
+    const uint32_t tile_row_bytes = map->columns * MK_PIXEL_BYTES(map->channels, map->bits); /* less than a row of a wider buffer */
     const uint32_t bytes = (last_row - first) * tile_row_bytes;
     const uint32_t record[9] = {input_index,  layer,       first,      last_row, map->first_column,
                                 map->columns, map->height, map->width, bytes};

@@ -20,6 +20,7 @@ from mcukit.planning.layout import Layout, Span, needed_region, whole_span
 from mcukit.planning.plan import Plan
 from mcukit.planning.schedule import Call, partition, schedule
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.packing import pack, unpack
 
 Int8Array = npt.NDArray[np.int8]
 Tile = tuple[int, int]
@@ -141,18 +142,22 @@ class _Machine:
     def _tensor(self, name: str) -> Int8Array:
         """All of a map that is held whole, or of a view."""
         owner = self.flow.owner(name)
-        return self._read(owner, _ANY_TILE, self.flow.whole(owner)).reshape(-1, *self.flow.shape(name))
+        values = self._read(owner, _ANY_TILE, self.flow.whole(owner))
+        return values.reshape(-1, *self.flow.shape(name))
 
     def _read(self, name: str, tile: Tile, region: Region) -> Int8Array:
-        shape = (len(self.inputs), region.rows, region.columns, self.flow.shape(name)[2])
+        form = self.flow.form(name)
+        shape = (len(self.inputs), region.rows, region.columns)
         if not region.pixels:
-            return np.empty(shape, np.int8)
+            return np.empty((*shape, form.channels), np.int8)
         rows = [self.memory[span.region][:, span.start : span.end] for span in self.layout.spans(name, tile, region)]
-        return np.stack(rows, axis=1).reshape(shape)
+        packed = np.stack(rows, axis=1).reshape(*shape, form.pixel_bytes)
+        return unpack(packed, form.bits, form.channels)
 
     def _write(self, name: str, tile: Tile, region: Region, values: Int8Array) -> None:
         spans = self.layout.spans(name, tile, region)
-        for span, row in zip(spans, values.reshape(len(values), region.rows, -1).swapaxes(0, 1), strict=True):
+        packed = pack(values, self.flow.form(name).bits)
+        for span, row in zip(spans, packed.reshape(len(values), region.rows, -1).swapaxes(0, 1), strict=True):
             self.memory[span.region][:, span.start : span.end] = row
         if name not in self.maps:
             return

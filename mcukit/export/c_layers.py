@@ -112,7 +112,7 @@ class LayerWriter:
         for position, array, (height, width, channels) in kernel.constant_maps:
             name = self._constant(index, array, layer)
             identifier = self._names.claim(f"{self._names.layers[index]}_{array.suffix}", f"constant_{position}")
-            initializer = f"MK_WHOLE_MAP((int8_t *){name}, {height}, {width}, {channels})"
+            initializer = f"MK_WHOLE_MAP((int8_t *){name}, {height}, {width}, {channels}, 8)"
             maps.append({"position": position, "identifier": f"{identifier}_map", "initializer": initializer})
         return maps
 

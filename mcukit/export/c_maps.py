@@ -14,10 +14,11 @@ from mcukit.planning.tiles import StageTiles
 def map_initializer(flow: Dataflow, plan: Plan, names: ModelNames, tensor: str) -> str:
     """The mk_map of a tensor with every column."""
     place = plan.maps[tensor]
-    height, width, channels = flow.shape(tensor)
-    if place.rows == height:
-        return f"MK_WHOLE_MAP({names.address(place)}, {height}, {width}, {channels})"
-    return f"MK_RING_MAP({names.address(place)}, {place.rows}, {height}, {width}, {channels})"
+    form = flow.form(tensor)
+    sizes = f"{form.height}, {form.width}, {form.channels}, {form.bits}"
+    if place.rows == form.height:
+        return f"MK_WHOLE_MAP({names.address(place)}, {sizes})"
+    return f"MK_RING_MAP({names.address(place)}, {place.rows}, {sizes})"
 
 
 def tile_initializers(flow: Dataflow, plan: Plan, names: ModelNames, tiles: StageTiles, layer: int) -> list[str]:
@@ -32,7 +33,8 @@ def tile_initializers(flow: Dataflow, plan: Plan, names: ModelNames, tiles: Stag
 def _tile(flow: Dataflow, names: ModelNames, tensor: str, place: Place, whole: bool, columns: tuple[int, int]) -> str:
     """A whole map is held once for all tiles; any other buffer holds one tile at a time."""
     first, last = columns
-    height, width, channels = flow.shape(tensor)
-    skipped = first * channels if whole else 0
-    sizes = (place.columns * channels, place.rows, first, last - first, height, width, channels)
+    form = flow.form(tensor)
+    skipped = first * form.pixel_bytes if whole else 0
+    held = (place.columns * form.pixel_bytes, place.rows, first, last - first)
+    sizes = (*held, form.height, form.width, form.channels, form.bits)
     return f"MK_TILE_MAP({names.address(place, skipped)}, {', '.join(map(str, sizes))})"

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-__all__ = ["TfliteBuilder", "build_tflite"]
+__all__ = ["TfliteBuilder", "add_node", "build_tflite"]
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import mcukit
-from mcukit.graph.graph import Graph, Quantization, Shape, Tensor
+from mcukit.graph.graph import Graph, Node, Quantization, Shape, Tensor
 from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1, UNBOUNDED, Clamp
 from mcukit.tflite import schema
 from mcukit.tflite.enums import ActivationFunctionType, BuiltinOperator, TensorType
-from mcukit.tflite.options import Options
+from mcukit.tflite.options import MaximumMinimumOptions, Options
 from mcukit.tflite.versions import int8_code
 
 _ACTIVATIONS = {
@@ -26,7 +27,7 @@ _ACTIVATIONS = {
     RELU_N1_TO_1: ActivationFunctionType.RELU_N1_TO_1,
 }
 
-_TYPES = {8: TensorType.INT8, 32: TensorType.INT32}
+_TYPES = {2: TensorType.INT8, 4: TensorType.INT8, 8: TensorType.INT8, 32: TensorType.INT32}
 
 
 class TfliteBuilder:
@@ -136,11 +137,36 @@ def _parameters(quantization: Quantization) -> schema.QuantizationParameters:
     )
 
 
+def add_node(builder: TfliteBuilder, graph: Graph, node: Node) -> None:
+    """The operators of a node. Maps of fewer than 8 bits are int8 tensors whose values are limited to their range.
+
+    TFLite's operators saturate at int8: MINIMUM and MAXIMUM go on where they stop. Operators that move bytes and
+    pools don't leave the range of their inputs.
+    """
+    output = graph.tensors[node.output]
+    quantization = output.quantization
+    if quantization is None:
+        raise ValueError(f"'{output.name}' is not quantized")
+    if quantization.bits == 8 or node.operator.ties_quantization:
+        node.operator.to_tflite(builder, graph.node_inputs(node), output)
+        return
+    wide = replace(quantization, bits=8)
+    raw = replace(output, name=builder.own_name(f"{output.name}/int8"), quantization=wide)
+    node.operator.to_tflite(builder, graph.node_inputs(node), raw)
+    upper = builder.temporary(f"{output.name}/below", output.shape, wide)
+    for builtin, limit, source, target in (
+        (BuiltinOperator.MINIMUM, quantization.maximum, builder.tensor(raw), upper),
+        (BuiltinOperator.MAXIMUM, quantization.minimum, upper, builder.tensor(output)),
+    ):
+        constant = builder.constant_int8(np.array([limit], np.int8), (1,), wide)
+        builder.operator(builtin, MaximumMinimumOptions(), [source, constant], [target])
+
+
 def build_tflite(graph: Graph) -> schema.Model:
     """The file's content; `mcukit.tflite.writer.write_tflite` makes bytes of it."""
     builder = TfliteBuilder(graph.tensors)
     inputs = [builder.tensor(graph.tensors[name]) for name in graph.inputs]
     for node in graph.nodes:
-        node.operator.to_tflite(builder, graph.node_inputs(node), graph.tensors[node.output])
+        add_node(builder, graph, node)
     outputs = [builder.tensor(graph.tensors[name]) for name in graph.outputs]
     return builder.model(inputs, outputs, graph.name)

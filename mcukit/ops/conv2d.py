@@ -35,6 +35,7 @@ class Conv2d(Operator):
     """Inputs: map, weights (output channels, rows, columns, input channels / groups), bias (output channels)."""
 
     op_name = "conv2d"
+    has_weights = True
     window: Window
     groups: int = 1
     clamp: Clamp = UNBOUNDED
@@ -51,8 +52,8 @@ class Conv2d(Operator):
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
 
-    def quantize_constants(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=0))
+    def quantize_constants(self, inputs: Sequence[Tensor], weight_bits: int = 8) -> tuple[Tensor, ...]:
+        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=0, bits=weight_bits))
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         weights = np.asarray(inputs[1].data).transpose(0, 3, 1, 2)
@@ -104,6 +105,10 @@ class Conv2dInt8(IntegerOperator):
     def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
         output_map = (output.rows, output.columns, self.output_map[2])
         return replace(self, window=self.window.crop(output, inputs[0]), output_map=output_map)
+
+    @property
+    def weight_bits(self) -> int:
+        return self.arithmetic.weight_bits
 
     def largest_accumulator(self) -> int:
         return self.arithmetic.largest_accumulator(reduce_axes=(1, 2, 3))

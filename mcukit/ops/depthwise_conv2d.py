@@ -36,6 +36,7 @@ class DepthwiseConv2d(Operator):
     """
 
     op_name = "depthwise_conv2d"
+    has_weights = True
     window: Window
     clamp: Clamp = UNBOUNDED
 
@@ -51,8 +52,8 @@ class DepthwiseConv2d(Operator):
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
 
-    def quantize_constants(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=3))
+    def quantize_constants(self, inputs: Sequence[Tensor], weight_bits: int = 8) -> tuple[Tensor, ...]:
+        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=3, bits=weight_bits))
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         weights = np.asarray(inputs[1].data).transpose(3, 0, 1, 2)
@@ -101,6 +102,10 @@ class DepthwiseConv2dInt8(IntegerOperator):
     def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
         output_map = (output.rows, output.columns, self.output_map[2])
         return replace(self, window=self.window.crop(output, inputs[0]), output_map=output_map)
+
+    @property
+    def weight_bits(self) -> int:
+        return self.arithmetic.weight_bits
 
     def largest_accumulator(self) -> int:
         return self.arithmetic.largest_accumulator(reduce_axes=(0, 1, 2))

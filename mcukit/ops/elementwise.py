@@ -73,7 +73,7 @@ class BinaryOperator(Operator):
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
 
-    def quantize_constants(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def quantize_constants(self, inputs: Sequence[Tensor], weight_bits: int = 8) -> tuple[Tensor, ...]:
         return tuple(tensor if tensor.data is None else _quantize_constant(tensor) for tensor in inputs)
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:

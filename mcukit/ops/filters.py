@@ -60,8 +60,8 @@ def output_shape(window: Window, source: Tensor, channels: int) -> Shape:
     return (1, height, width, channels)
 
 
-def quantize_filter(source: Tensor, weights: Tensor, bias: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """int8 weights symmetric per output channel along `axis`, and the int32 bias with scale input * weight.
+def quantize_filter(source: Tensor, weights: Tensor, bias: Tensor, axis: int, bits: int = 8) -> tuple[Tensor, Tensor]:
+    """Weights of `bits` bits symmetric per output channel along `axis`, and the int32 bias with scale input * weight.
 
     A channel whose weights are tiny beside its bias gets a larger scale, or its bias would not fit 32 bits.
     """
@@ -72,14 +72,15 @@ def quantize_filter(source: Tensor, weights: Tensor, bias: Tensor, axis: int) ->
     biases = np.asarray(bias.data, np.float64)
     others = tuple(i for i in range(values.ndim) if i != axis)
     largest = np.abs(values).max(axis=others, initial=0.0)
-    scale = np.maximum(largest / 127.0, np.abs(biases) / (input_scale * BIAS_LIMIT))
+    limit = (1 << (bits - 1)) - 1
+    scale = np.maximum(largest / limit, np.abs(biases) / (input_scale * BIAS_LIMIT))
     scale = np.where(scale > np.finfo(np.float32).tiny, scale, 1.0).astype(np.float32)
     along = scale.astype(np.float64).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    integers = np.clip(np.rint(values / along), -127, 127).astype(np.int8)
+    integers = np.clip(np.rint(values / along), -limit, limit).astype(np.int8)
     bias_scale = np.float32(input_scale) * scale
     bias_integers = np.rint(biases / bias_scale.astype(np.float64)).astype(np.int32)
     return (
-        Tensor(weights.name, weights.shape, integers, Quantization(scale, 0, axis)),
+        Tensor(weights.name, weights.shape, integers, Quantization(scale, 0, axis, bits)),
         Tensor(bias.name, bias.shape, bias_integers, Quantization(bias_scale, 0, 0, bits=32)),
     )
 
@@ -101,6 +102,7 @@ class FilterArithmetic:
     output_zero_point: int
     minimum: int
     maximum: int
+    weight_bits: int = 8
 
     @classmethod
     def derive(cls, inputs: Sequence[Tensor], output: Tensor, clamp: Clamp, axis: int) -> FilterArithmetic:
@@ -123,7 +125,7 @@ class FilterArithmetic:
         minimum, maximum = clamp.integer_limits(target)
         return cls(
             integers, biases, biases - source.zero_point * sums, pairs[:, 0], pairs[:, 1],
-            source.zero_point, target.zero_point, minimum, maximum,
+            source.zero_point, target.zero_point, minimum, maximum, weights.bits,
         )  # fmt: skip
 
     def finish(self, accumulators: npt.NDArray[np.integer]) -> Int8Array:

@@ -35,6 +35,7 @@ class FullyConnected(Operator):
     """Inputs: map, weights (outputs, elements of the map in NHWC order), bias (outputs)."""
 
     op_name = "fully_connected"
+    has_weights = True
     clamp: Clamp = UNBOUNDED
 
     def output_shape(self, inputs: Sequence[Tensor]) -> Shape:
@@ -56,8 +57,8 @@ class FullyConnected(Operator):
     def output_limits(self) -> tuple[float, float]:
         return self.clamp.minimum, self.clamp.maximum
 
-    def quantize_constants(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=0))
+    def quantize_constants(self, inputs: Sequence[Tensor], weight_bits: int = 8) -> tuple[Tensor, ...]:
+        return (inputs[0], *filters.quantize_filter(inputs[0], inputs[1], inputs[2], axis=0, bits=weight_bits))
 
     def to_onnx(self, builder: FloatModelBuilder, inputs: Sequence[Tensor], output: Tensor) -> None:
         source, weights = inputs[0], np.asarray(inputs[1].data)
@@ -87,6 +88,10 @@ class FullyConnectedInt8(IntegerOperator):
         vectors = inputs[0].reshape(inputs[0].shape[0], -1).astype(exact)
         accumulators = (vectors @ weights.T.astype(exact)).astype(np.int64)
         return self.arithmetic.finish(accumulators)[:, np.newaxis, np.newaxis, :]
+
+    @property
+    def weight_bits(self) -> int:
+        return self.arithmetic.weight_bits
 
     def largest_accumulator(self) -> int:
         return self.arithmetic.largest_accumulator(reduce_axes=(1,))

@@ -21,7 +21,7 @@ __all__ = [
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ from mcukit.graph.graph import Quantization, Shape, Tensor
 from mcukit.ops.maps import quantization_of
 from mcukit.ops.operator import Operator
 from mcukit.quantized.arithmetic import quantize_multiplier, requantize
-from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel, MapForm
 
 if TYPE_CHECKING:
     from mcukit.importers.tflite import TfliteContext
@@ -84,6 +84,9 @@ class LookupInt8(IntegerOperator):
     def kernel(self) -> Kernel:
         table = ConstantArray("table", "int8_t", self.values, "[input + 128]")
         return Kernel("mk_lookup_s8", (Field("table", table),), in_place=(0,))
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return replace(self.kernel(), function="mk_lookup_packed", scratch_bytes=output.channels)
 
 
 def rescale(source: Quantization, target: Quantization) -> Int64Array:

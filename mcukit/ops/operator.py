@@ -48,6 +48,9 @@ class Operator(ABC):
     ties_quantization: ClassVar[bool] = False
     """Whether inputs and output must share one scale and zero point, because bytes are moved as they are."""
 
+    has_weights: ClassVar[bool] = False
+    """Whether inputs 1 and 2 are weights, which may have 8, 4 or 2 bits, and a bias."""
+
     @abstractmethod
     def output_shape(self, inputs: Sequence[Tensor]) -> Shape:
         """NHWC shape of the output. Raises McukitError where the inputs don't fit together."""
@@ -88,8 +91,11 @@ class Operator(ABC):
         """Real values that the output can't leave; narrows calibrated ranges."""
         return float("-inf"), float("inf")
 
-    def quantize_constants(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The inputs with float constants quantized; map inputs are quantized already and stay as they are."""
+    def quantize_constants(self, inputs: Sequence[Tensor], weight_bits: int = 8) -> tuple[Tensor, ...]:
+        """The inputs with float constants quantized; map inputs are quantized already and stay as they are.
+
+        weight_bits: of weights, where `has_weights`.
+        """
         return tuple(inputs)
 
     @abstractmethod

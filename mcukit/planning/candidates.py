@@ -130,7 +130,8 @@ class Candidates:
             width = self._whole[index].last_column
             return self._rings[index] // width * (columns[1] - columns[0])
         rows = tiles.rows[tile][position]
-        return (rows[1] - rows[0]) * (columns[1] - columns[0]) * self.flow.shape(self.flow.layers[index].output)[2]
+        form = self.flow.form(self.flow.layers[index].output)
+        return (rows[1] - rows[0]) * (columns[1] - columns[0]) * form.pixel_bytes
 
     def low(self, candidate: Candidate) -> int:
         """Bytes that are alive at once: no placement of the stage's buffers can go below."""
@@ -214,8 +215,8 @@ class Candidates:
         return tuple(self._span(name) for name in self.flow.producer)
 
     def _span(self, name: str) -> tuple[int, int, int]:
-        height, width, channels = self.flow.shape(name)
-        return self.flow.producer[name], self._last_reader(name), height * width * channels
+        form = self.flow.form(name)
+        return self.flow.producer[name], self._last_reader(name), form.height * form.row_bytes
 
     @cached_property
     def _rings(self) -> tuple[int, ...]:
@@ -224,7 +225,6 @@ class Candidates:
 
     def _ring(self, index: int) -> int:
         name = self.flow.layers[index].output
-        _, width, channels = self.flow.shape(name)
         rows = 0
         for reader in self.flow.readers[name]:
             for source in self.flow.sources[reader]:
@@ -232,4 +232,4 @@ class Candidates:
                     if source.position in self.flow.kernels[reader].in_place:
                         return 0
                     rows = max(rows, *(last - first for first, last in source.rows))
-        return rows * width * channels
+        return rows * self.flow.form(name).row_bytes

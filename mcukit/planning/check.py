@@ -86,6 +86,7 @@ def _map_problem(layout: Layout, name: str) -> str:
     """What is wrong with the size of a map's buffer; nothing if it is right."""
     place = layout.plan.maps[name]
     height, width, channels = layout.flow.shape(name)
+    form = layout.flow.form(name)
     least = layout.least_columns(name)
     if name in layout.whole and (place.rows, place.columns) != (height, width):
         return f"{place.rows} rows and {place.columns} columns are held, but all {height} x {width} are needed"
@@ -93,8 +94,11 @@ def _map_problem(layout: Layout, name: str) -> str:
         return f"{place.rows} rows are held of {height}"
     if not least <= place.columns <= width:
         return f"{place.columns} columns are held, but tiles have up to {least} of the map's {width}"
-    if place.bytes != place.rows * place.columns * channels:
-        return f"{place.bytes} bytes are not {place.rows} rows of {place.columns} columns of {channels} channels"
+    if place.bytes != place.rows * place.columns * form.pixel_bytes:
+        packed = f" in {form.bits} bits" if form.bits != 8 else ""
+        return (
+            f"{place.bytes} bytes are not {place.rows} rows of {place.columns} columns of {channels} channels{packed}"
+        )
     return ""
 
 

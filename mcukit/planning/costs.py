@@ -80,12 +80,12 @@ class CostTable:
 
     def covers(self, layer: Layer) -> bool:
         """Whether the layer's cost was measured: its kernel has an entry, or it needs no kernel."""
-        kernel = layer.operator.kernel()
+        kernel = layer.kernel
         return kernel is None or kernel.function in self.kernels
 
     def for_layer(self, layer: Layer, graph: Graph) -> LayerCost:
         """The cost of a layer. Where its kernel has no entry, an instruction for each multiply-accumulate stands in."""
-        kernel = layer.operator.kernel()
+        kernel = layer.kernel
         if kernel is None:
             return LayerCost(_no_counts, ())
         cost = self.kernels.get(kernel.function)

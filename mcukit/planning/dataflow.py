@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mcukit.graph.graph import Tensor, map_shape
 from mcukit.graph.region import Region, whole_region
 from mcukit.ops.operator import Operator
-from mcukit.quantized.integer import IntegerModel, Kernel, Layer
+from mcukit.quantized.integer import IntegerModel, Kernel, Layer, MapForm
 
 INPUT = -1
 """The producer of the network's input: the application."""
@@ -57,17 +57,16 @@ class Dataflow:
 
     def __init__(self, model: IntegerModel) -> None:
         self.model = model
-        pairs = [(layer, kernel) for layer in model.layers if (kernel := layer.operator.kernel()) is not None]
+        pairs = [(layer, kernel) for layer in model.layers if (kernel := layer.kernel) is not None]
         self.layers: tuple[Layer, ...] = tuple(layer for layer, _ in pairs)
         self.kernels: tuple[Kernel, ...] = tuple(kernel for _, kernel in pairs)
-        self.views: dict[str, Layer] = {
-            layer.output: layer for layer in model.layers if layer.operator.kernel() is None
-        }
+        self.views: dict[str, Layer] = {layer.output: layer for layer in model.layers if layer.kernel is None}
         """The layer behind each tensor that is a view."""
         self.producer: dict[str, int] = {model.input.name: INPUT}
         """The position among `layers` that computes each map."""
         self.producer |= {layer.output: index for index, layer in enumerate(self.layers)}
         self._shapes = {tensor.name: map_shape(tensor.shape) for tensor in model.graph.maps()}
+        self._forms = {tensor.name: MapForm.of(tensor) for tensor in model.graph.maps()}
         self._paths: dict[tuple[int, int], tuple[tuple[Operator, tuple[Tensor, ...], int], ...]] = {}
         self.outputs: frozenset[str] = frozenset(self.owner(tensor.name) for tensor in model.outputs)
         """Maps that hold an output of the network."""
@@ -81,6 +80,10 @@ class Dataflow:
     def shape(self, tensor: str) -> tuple[int, int, int]:
         """Height, width, channels."""
         return self._shapes[tensor]
+
+    def form(self, tensor: str) -> MapForm:
+        """Its shape with the bits of its values."""
+        return self._forms[tensor]
 
     def whole(self, tensor: str) -> Region:
         return whole_region(self.model.graph.tensors[tensor])

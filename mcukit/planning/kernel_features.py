@@ -172,7 +172,7 @@ def _pool(layer: Layer, graph: Graph) -> Counter:
 
 def _elementwise(layer: Layer, graph: Graph) -> Counter:
     """Value by value; rows of operands that don't broadcast are one pixel each."""
-    kernel = layer.operator.kernel()
+    kernel = layer.kernel
     constants = () if kernel is None else kernel.constant_maps
     operands = [map_shape(graph.tensors[name].shape) for name in layer.inputs] + [shape for *_, shape in constants]
     _, width, channels = _output_map(layer, graph)

@@ -71,11 +71,11 @@ class Layout:
         if not region.pixels:
             return []
         place = self.plan.maps[name]
-        channels = self.flow.shape(name)[2]
-        first = place.offset + (region.first_column - self.held(name, tile).first_column) * channels
-        size = region.columns * channels
+        pixel_bytes = self.flow.form(name).pixel_bytes
+        first = place.offset + (region.first_column - self.held(name, tile).first_column) * pixel_bytes
+        size = region.columns * pixel_bytes
         starts = (
-            first + row % place.rows * place.columns * channels for row in range(region.first_row, region.last_row)
+            first + row % place.rows * place.columns * pixel_bytes for row in range(region.first_row, region.last_row)
         )
         return [Span(place.region, start, start + size) for start in starts]
 

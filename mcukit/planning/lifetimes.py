@@ -114,15 +114,17 @@ class _Recorder:
 
     def _add_given(self, name: str) -> None:
         """A map that is there before the first tick, or arrives row by row."""
-        height, width, channels = self.flow.shape(name)
+        form = self.flow.form(name)
+        height, width = form.height, form.width
         pushed = self.pushed and name == self.flow.model.input.name
         born = np.full(height, _UNBORN if pushed else _BEFORE, np.int64)
         regions = (self.flow.whole(name),) if pushed else ()
-        self.maps[name] = _Rows(name, not pushed, regions, width, width * channels, [0], [born], [born.copy()])
+        self.maps[name] = _Rows(name, not pushed, regions, width, form.row_bytes, [0], [born], [born.copy()])
 
     def _add_map(self, tiles: StageTiles, index: int) -> None:
         name = self.flow.layers[index].output
-        height, width, channels = self.flow.shape(name)
+        form = self.flow.form(name)
+        height, width = form.height, form.width
         whole = name in tiles.outgoing or name in self.flow.viewed or tiles.stage.schedule == "layers"
         regions = tuple(regions[index - tiles.first] for regions in tiles.regions.values())
         columns = width if whole else max((region.columns for region in regions), default=width) or width
@@ -131,7 +133,7 @@ class _Recorder:
         first_rows = [first for first, _ in spans]
         held = () if whole else regions
         self.maps[name] = _Rows(
-            name, whole, held, columns, columns * channels, first_rows, unborn, [rows.copy() for rows in unborn]
+            name, whole, held, columns, columns * form.pixel_bytes, first_rows, unborn, [rows.copy() for rows in unborn]
         )
 
     def run(self, calls: Sequence[Call]) -> None:

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-__all__ = ["ConstantArray", "Field", "IntegerModel", "IntegerOperator", "Kernel", "Layer"]
+__all__ = ["ConstantArray", "Field", "IntegerModel", "IntegerOperator", "Kernel", "Layer", "MapForm"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from mcukit.graph.graph import Graph, Node, Tensor
+from mcukit.errors import McukitError
+from mcukit.graph.graph import Graph, Node, Tensor, map_shape
 from mcukit.graph.region import Region
+from mcukit.quantized.packing import pixel_bytes
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -68,8 +71,42 @@ class Kernel:
         return arrays + tuple(array for _, array, _ in self.constant_maps)
 
 
+@dataclass(frozen=True)
+class MapForm:
+    """How a map lies in memory. bits: 8, or 4 or 2 where values are packed (mcukit.quantized.packing)."""
+
+    height: int
+    width: int
+    channels: int
+    bits: int = 8
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> MapForm:
+        """The form of a map of a quantized graph."""
+        if tensor.quantization is None:
+            raise ValueError(f"'{tensor.name}' is not quantized")
+        return cls(*map_shape(tensor.shape), tensor.quantization.bits)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes from one pixel to the next."""
+        return pixel_bytes(self.channels, self.bits)
+
+    @property
+    def row_bytes(self) -> int:
+        return self.width * self.pixel_bytes
+
+
 class IntegerOperator(ABC):
-    """Integer arithmetic of one layer. Maps are int8 arrays of shape (batch, height, width, channels)."""
+    """Integer arithmetic of one layer. Maps are int8 arrays of shape (batch, height, width, channels).
+
+    Values of maps and weights of 4 and 2 bits are int8 here too; only kernels see them packed.
+    """
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of its weights; 8 where it has none."""
+        return 8
 
     @abstractmethod
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
@@ -87,7 +124,18 @@ class IntegerOperator(ABC):
 
     @abstractmethod
     def kernel(self) -> Kernel | None:
-        """The C kernel, or None where the output is the input's memory under another shape."""
+        """The C kernel for maps and weights of 8 bits, or None where the output is the input's memory, reshaped."""
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:  # noqa: ARG002 - the default
+        """The C kernel where a map or the weights have fewer than 8 bits. inputs: forms of the maps that it reads.
+
+        Raises McukitError "unsupported-bits" for widths that no kernel has.
+        """
+        raise McukitError(
+            "unsupported-bits",
+            "it has no kernel for maps of fewer than 8 bits",
+            hint="give the maps that it reads and writes 8 bits",
+        )
 
     def largest_accumulator(self) -> int:
         """A proven bound on |accumulator| for any input; the export refuses models where it reaches 2^31."""
@@ -96,11 +144,13 @@ class IntegerOperator(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A node with its arithmetic. inputs: names of the maps that it reads."""
+    """A node with its arithmetic. inputs: names of the maps that it reads. forms: of these; output_form: of its own."""
 
     node: Node
     operator: IntegerOperator
     inputs: tuple[str, ...]
+    forms: tuple[MapForm, ...]
+    output_form: MapForm
 
     @property
     def name(self) -> str:
@@ -109,6 +159,20 @@ class Layer:
     @property
     def output(self) -> str:
         return self.node.output
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether a map that it reads or writes, or its weights, have fewer than 8 bits."""
+        forms = (*self.forms, self.output_form)
+        return self.operator.weight_bits != 8 or any(form.bits != 8 for form in forms)
+
+    @cached_property
+    def kernel(self) -> Kernel | None:
+        """The C kernel for these maps, or None for a view."""
+        plain = self.operator.kernel()
+        if plain is None or not self.is_packed:
+            return plain
+        return self.operator.packed_kernel(self.forms, self.output_form)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,5 +197,5 @@ class IntegerModel:
     @property
     def weight_bytes(self) -> int:
         """Bytes of all constants that the kernels read."""
-        kernels = [layer.operator.kernel() for layer in self.layers]
+        kernels = [layer.kernel for layer in self.layers]
         return sum(constant.bytes for kernel in kernels if kernel for constant in kernel.constants)

@@ -7,7 +7,7 @@ __all__ = ["lower"]
 
 from mcukit.errors import McukitError, Problem
 from mcukit.graph.graph import Graph
-from mcukit.quantized.integer import IntegerModel, Layer
+from mcukit.quantized.integer import IntegerModel, Layer, MapForm
 
 ACCUMULATOR_LIMIT = 1 << 31
 
@@ -15,14 +15,18 @@ ACCUMULATOR_LIMIT = 1 << 31
 def lower(graph: Graph) -> IntegerModel:
     """Integer arithmetic for every node.
 
-    Raises McukitError with all nodes at once: "accumulator-overflow", "unsupported-quantization".
+    Raises McukitError with all nodes at once: "accumulator-overflow", "unsupported-quantization", "unsupported-bits".
     """
     layers = []
     problems = []
     for node in graph.nodes:
         where = f"node '{node.name}' ({node.operator.op_name})"
+        maps = graph.map_inputs(node)
         try:
             operator = node.operator.lower(graph.node_inputs(node), graph.tensors[node.output])
+            forms = tuple(MapForm.of(graph.tensors[name]) for name in maps)
+            layer = Layer(node, operator, maps, forms, MapForm.of(graph.tensors[node.output]))
+            _ = layer.kernel  # which raises where there is none for these bits
         except McukitError as error:
             problems += [Problem(p.code, p.message, p.where or where, p.hint) for p in error.problems]
             continue
@@ -36,7 +40,7 @@ def lower(graph: Graph) -> IntegerModel:
                     "split the layer into two over its input channels, or train with smaller biases",
                 )
             )
-        layers.append(Layer(node, operator, graph.map_inputs(node)))
+        layers.append(layer)
     if problems:
         raise McukitError.collect(problems)
     return IntegerModel(graph, tuple(layers))

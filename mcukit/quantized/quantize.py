@@ -11,15 +11,18 @@ from dataclasses import replace
 from mcukit.calibration.ranges import Range, quantization_of
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
 from mcukit.ops.requantize import Requantize
+from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
 
 
-def quantize_graph(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
-    """int8 after the TFLite quantization specification, with per-channel weights.
+def quantize_graph(graph: Graph, ranges: Mapping[str, Range], precision: Precision = INT8) -> Graph:
+    """Integers after the TFLite quantization specification, with per-channel weights.
 
-    ranges: calibrated range of every map, by name.
+    ranges: calibrated range of every map, by name. precision: where fewer than 8 bits are used.
+    Raises McukitError "bad-precision" with everything that is wrong with the precision.
     """
+    bits = check_precision(graph, precision)
     graph, widened = _separate_prescribed_maps(graph, ranges)
-    quantizations = _map_quantizations(graph, widened)
+    quantizations = _map_quantizations(graph, widened, bits)
     tensors = {
         name: replace(tensor, quantization=quantizations.get(name)) if tensor.data is None else tensor
         for name, tensor in graph.tensors.items()
@@ -27,7 +30,7 @@ def quantize_graph(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
     nodes = []
     for node in graph.nodes:
         inputs = tuple(tensors[name] for name in node.inputs)
-        quantized = node.operator.quantize_constants(inputs)
+        quantized = node.operator.quantize_constants(inputs, precision.weight_bits(node.name))
         names = []
         for before, integers in zip(inputs, quantized, strict=True):
             after = integers
@@ -94,25 +97,15 @@ def _is_prescribed(graph: Graph, producers: Mapping[str, Node], name: str) -> bo
     return True
 
 
-def _map_quantizations(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
-    """One quantization per group of maps that must share it."""
-    group = {tensor.name: tensor.name for tensor in graph.maps()}
-
-    def representative(name: str) -> str:
-        while group[name] != name:
-            group[name] = group[group[name]]
-            name = group[name]
-        return name
-
-    for node in graph.nodes:
-        if node.operator.ties_quantization:
-            for name in graph.map_inputs(node):
-                group[representative(name)] = representative(node.output)
+def _map_quantizations(graph: Graph, ranges: Mapping[str, Range], bits: Mapping[str, int]) -> dict[str, Quantization]:
+    """One quantization per group of maps that must share it. bits: of the maps that were there from the beginning."""
+    groups = quantization_groups(graph)
+    widths = {groups[name]: width for name, width in bits.items()}
     spans: dict[str, Range] = {}
     prescribed: dict[str, Quantization] = {}
     producers = graph.producers()
     for tensor in graph.maps():
-        root = representative(tensor.name)
+        root = groups[tensor.name]
         span = ranges[tensor.name]
         if tensor.name in producers:
             node = producers[tensor.name]
@@ -122,5 +115,5 @@ def _map_quantizations(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Q
                 prescribed[root] = fixed
         spans[root] = spans[root].union(span) if root in spans else span
     return {
-        name: prescribed.get(representative(name)) or quantization_of(spans[representative(name)]) for name in group
+        name: prescribed.get(root) or quantization_of(spans[root], widths.get(root, 8)) for name, root in groups.items()
     }

@@ -167,7 +167,7 @@ def _layer(
     tensors = model.graph.node_inputs(layer.node)
     output = model.graph.tensors[layer.output]
     macs = layer.node.operator.macs(tensors, output)
-    kernel = layer.operator.kernel()
+    kernel = layer.kernel
     source = model.graph.tensors[layer.inputs[0]].quantization
     weights = [t.quantization for t in tensors if t.data is not None and t.quantization and t.quantization.bits <= 8]
     input_bits = source.bits if source else 8

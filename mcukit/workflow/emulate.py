@@ -76,7 +76,7 @@ def emulate(
 
 
 def _layer_counts(build: Build, measured: tuple[Mapping[str, int], ...]) -> tuple[LayerCount, ...]:
-    computed = [layer for layer in build.model.layers if layer.operator.kernel() is not None]
+    computed = [layer for layer in build.model.layers if layer.kernel is not None]
     counts = []
     for layer, classes in zip(computed, measured, strict=True):
         operator = layer.node.operator

@@ -17,6 +17,7 @@ from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError
 from mcukit.graph.graph import map_shape
 from mcukit.ops.fully_connected import FullyConnected
+from mcukit.quantized.packing import map_of_bytes
 from mcukit.tflite.litert import run_litert_reference
 from mcukit.tflite.micro import run_tflm, run_tflm_tensors
 from mcukit.tflite.reader import read_tflite
@@ -73,15 +74,15 @@ def _run_c(build: Build, on: str, inputs: Int8Array, maps: bool, jobs: int) -> E
     found: dict[str, Int8Array] = {}
     masks: dict[str, npt.NDArray[np.bool_]] = {}
     if run.traces is not None and run.computed is not None:
-        computed = [layer for layer in build.model.layers if layer.operator.kernel() is not None]
+        computed = [layer for layer in build.model.layers if layer.kernel is not None]
         for index, layer in enumerate(computed):
-            shape = map_shape(build.model.graph.tensors[layer.output].shape)
             if index not in run.traces[0]:
                 continue
-            traced = [np.frombuffer(trace[index], np.int8).reshape(shape) for trace in run.traces]
-            found[layer.output] = np.stack(traced)
+            form = layer.output_form
+            shape = (form.height, form.width, form.channels)
+            found[layer.output] = np.stack([map_of_bytes(trace[index], shape, form.bits) for trace in run.traces])
             # Pixels are computed whole, and the same ones for every input.
-            masks[layer.output] = run.computed[0][index].reshape(shape)[:, :, 0]
+            masks[layer.output] = run.computed[0][index].reshape(form.height, form.width, form.pixel_bytes)[:, :, 0]
     return Execution(run.outputs, found, masks)
 
 

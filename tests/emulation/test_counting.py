@@ -245,7 +245,7 @@ def test_writing_a_trace_changes_no_count_of_a_layer(target: str, write_model: M
         MK_LAYER_BEGIN(0);
         for (volatile int i = 0; i < 50; i++) { }
         MK_LAYER_END(0, &map, 0, 4);"""
-    whole = "const mk_map map = {arena, 8, 4, 0, 8, 4, 8, 1}; (void)map;"
+    whole = "const mk_map map = {arena, 8, 4, 0, 8, 4, 8, 1, 8}; (void)map;"
     model = write_model(f"void tiny_invoke(void) {{ {whole} {layer} }}")
     inputs = np.zeros((1, 4), np.int8)
     traced = run_on_target(model, target, inputs, trace=True)

@@ -44,6 +44,7 @@ class Map(ctypes.Structure):
         ("height", ctypes.c_uint16),
         ("width", ctypes.c_uint16),
         ("channels", ctypes.c_uint16),
+        ("bits", ctypes.c_uint16),
     )
 
 
@@ -74,7 +75,7 @@ class Tile:
         buffer = generator.integers(-128, 128, (rows, row_bytes)).astype(np.int8)
         first_byte = buffer.ctypes.data + BESIDE
         count = columns[1] - columns[0]
-        return cls(buffer, Map(first_byte, row_bytes, rows, columns[0], count, height, width, channels))
+        return cls(buffer, Map(first_byte, row_bytes, rows, columns[0], count, height, width, channels, 8))
 
     def load(self, whole: np.ndarray, row: int) -> None:
         """Puts a row of the map to its place."""
@@ -88,7 +89,7 @@ def probe(case: Case) -> Probe:
     layer = next(layer for layer in model.layers if layer.node.operator == case.operator)
     tensors = model.graph.node_inputs(layer.node)
     positions = [position for position, tensor in enumerate(tensors) if tensor.data is None]
-    kernel = layer.operator.kernel()
+    kernel = layer.kernel
     assert kernel is not None
 
     def needed(region: Region) -> tuple[Region, ...]:
@@ -133,7 +134,7 @@ def caller(index: int, each: Probe) -> Iterator[str]:
     operands = [f"inputs[{position}]" for position in range(len(each.inputs))]
     for position, array, shape in kernel.constant_maps:
         sizes = ", ".join(map(str, shape))
-        yield f"static const mk_map {name}_map = MK_WHOLE_MAP((int8_t *){name}_{array.suffix}, {sizes});"
+        yield f"static const mk_map {name}_map = MK_WHOLE_MAP((int8_t *){name}_{array.suffix}, {sizes}, 8);"
         operands.insert(position, f"&{name}_map")
     arguments += ["inputs", str(len(operands))] if kernel.inputs_as_array else operands
     arguments += ["output", "row", "(uint16_t)(row + 1)"]

@@ -144,7 +144,7 @@ void mk_layer_begin(uint16_t layer)
 
 void mk_layer_end(uint16_t layer, const mk_map *output, uint16_t first_row, uint16_t last_row)
 {
-    const uint32_t tile_row_bytes = (uint32_t)output->columns * output->channels;
+    const uint32_t tile_row_bytes = output->columns * MK_PIXEL_BYTES(output->channels, output->bits);
     if (last_row - first_row > output->ring) {
         first_row = (uint16_t)(last_row - output->ring); /* rows that nobody reads have made way for later ones */
     }

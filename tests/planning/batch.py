@@ -32,6 +32,7 @@ from mcukit.planning.plan import Place, Plan
 from mcukit.planning.schedule import Call, partition, schedule
 from mcukit.planning.tiles import StageTiles
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.packing import pack
 from mcukit.resources import firmware_dir
 
 _HERE = Path(__file__).parent
@@ -287,7 +288,8 @@ def _wrong_steps(job: Job, records: Sequence[TraceRecord]) -> Iterator[str]:
 def _wrong_maps(job: Job, expected: dict[str, np.ndarray], records: Sequence[TraceRecord]) -> Iterator[str]:
     for (index, layer), traced in assemble_maps(records).items():
         output = job.flow.layers[layer].output
-        wanted = expected[output][index].reshape(traced.data.shape).view(np.uint8)
+        packed = pack(expected[output][index], job.flow.form(output).bits)
+        wanted = packed.reshape(traced.data.shape).view(np.uint8)
         wrong = traced.computed & (traced.data != wanted)
         if wrong.any():
             row = int(np.argwhere(wrong)[0][0])

@@ -19,34 +19,45 @@
  */
 typedef struct mk_map {
     int8_t  *data;            /* row y starts at data + (y % ring) * row_bytes */
-    uint32_t row_bytes;       /* from one held row to the next: columns * channels, or more in a wider buffer */
+    uint32_t row_bytes;       /* from one held row to the next: columns times bytes of a pixel, or more in a wider buffer */
     uint16_t ring;            /* rows held; equal to height when the map is whole */
     uint16_t first_column;    /* first column held (0 unless the map is a tile) */
     uint16_t columns;         /* columns held (width unless the map is a tile) */
-    uint16_t height;          /* of the whole logical map, as are the next two */
+    uint16_t height;          /* of the whole logical map, as are the next three */
     uint16_t width;
     uint16_t channels;
+    uint16_t bits;            /* 8; or 4 or 2, where values are packed: see below */
 } mk_map;
 
+/*
+ * Values of 4 and 2 bits are packed: the first channel of a pixel lies in the lowest bits of its first byte, and every
+ * pixel begins at a byte. A value is stored as its distance from the smallest one of its width: a 4-bit -8 is 0, a 4-bit
+ * 7 is 15. Bits behind the last channel are 0.
+ */
+#define MK_PIXEL_BYTES(channels_, bits_) (((uint32_t)(channels_) * (bits_) + 7) / 8)
+
 /* A map of which every row and column is held, at `data`. */
-#define MK_WHOLE_MAP(data_, height_, width_, channels_) \
+#define MK_WHOLE_MAP(data_, height_, width_, channels_, bits_) \
     { \
-        .data = (data_), .row_bytes = (uint32_t)(width_) * (channels_), .ring = (height_), .first_column = 0, \
-        .columns = (width_), .height = (height_), .width = (width_), .channels = (channels_) \
+        .data = (data_), .row_bytes = (width_) * MK_PIXEL_BYTES(channels_, bits_), .ring = (height_), .first_column = 0, \
+        .columns = (width_), .height = (height_), .width = (width_), .channels = (channels_), \
+        .bits = (bits_) \
     }
 
 /* A map of which `rows_` rows are held at a time. */
-#define MK_RING_MAP(data_, rows_, height_, width_, channels_) \
+#define MK_RING_MAP(data_, rows_, height_, width_, channels_, bits_) \
     { \
-        .data = (data_), .row_bytes = (uint32_t)(width_) * (channels_), .ring = (rows_), .first_column = 0, \
-        .columns = (width_), .height = (height_), .width = (width_), .channels = (channels_) \
+        .data = (data_), .row_bytes = (width_) * MK_PIXEL_BYTES(channels_, bits_), .ring = (rows_), .first_column = 0, \
+        .columns = (width_), .height = (height_), .width = (width_), .channels = (channels_), \
+        .bits = (bits_) \
     }
 
 /* Columns [first_column_, first_column_ + columns_) of a map, `rows_` rows of them at a time, `row_bytes_` apart. */
-#define MK_TILE_MAP(data_, row_bytes_, rows_, first_column_, columns_, height_, width_, channels_) \
+#define MK_TILE_MAP(data_, row_bytes_, rows_, first_column_, columns_, height_, width_, channels_, bits_) \
     { \
         .data = (data_), .row_bytes = (row_bytes_), .ring = (rows_), .first_column = (first_column_), \
-        .columns = (columns_), .height = (height_), .width = (width_), .channels = (channels_) \
+        .columns = (columns_), .height = (height_), .width = (width_), .channels = (channels_), \
+        .bits = (bits_) \
     }
 
 /* Input rows [0, result) are enough for a layer's output row: a window of `stride` ends `offset` rows after its first row. */
