@@ -66,7 +66,7 @@ class Build:
 
     def c_sources(self) -> CSources:
         """The generated C, for the emulator."""
-        layers = sum(layer.kernel is not None for layer in self.model.layers)
+        layers = len(self.model.steps)
         outputs = self.model.outputs[0].elements
         return CSources(self.name, self.folder / "model", layers, self.model.input.elements, outputs)
 

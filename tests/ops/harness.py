@@ -167,7 +167,7 @@ def quantize_case(case: Case, graph: Graph) -> tuple[IntegerModel, np.ndarray]:
 def run_c(model: IntegerModel, inputs: np.ndarray, target: str) -> dict[str, np.ndarray]:
     """Every map that the generated C computes."""
     plan = plan_layers(model)
-    layers = [layer for layer in model.layers if layer.kernel is not None]
+    layers = model.steps
     with tempfile.TemporaryDirectory() as folder:
         for name, text in generate_c(model, plan).items():
             Path(folder, name).write_text(text)
