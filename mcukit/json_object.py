@@ -97,6 +97,10 @@ class JsonObject:
         self._refuse(key, value, expected)
         return ()
 
+    def nested(self, key: str) -> JsonObject:
+        """An object in the object."""
+        return JsonObject(self.value(key, "an object"), self._place(key), self.problems)
+
     def objects(self, key: str) -> tuple[JsonObject, ...]:
         """A list of objects."""
         expected = "a list of objects"

@@ -21,6 +21,7 @@ from mcukit.ops.activation import RELU
 from mcukit.ops.relu import Clip
 from mcukit.ops.requantize import Requantize
 from mcukit.planning.branch_stage import branch_stage
+from mcukit.planning.choose import PlanRequest, choose_plan
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Plan, Stage
 from mcukit.planning.planner import plan_of
@@ -168,3 +169,21 @@ def test_plans_must_begin_with_the_tiles_of_the_model() -> None:
     with pytest.raises(McukitError, match="its first stage is 5 layers in 2 x 3 patches") as caught:
         plan_of(flow, (Stage(names),))
     assert caught.value.problems[0].code == "bad-stage"
+
+
+def test_the_search_plans_behind_the_tiles_of_the_model() -> None:
+    model, inputs = branched(wide=((0, 0),))
+    found = choose_plan(model, PlanRequest())
+
+    assert found.plan.stages[0] == branch_stage(Dataflow(model))
+    assert found.macs_redundant > 0
+    run = run_planned_reference(model, found.plan, inputs)
+    np.testing.assert_array_equal(run.outputs[0], run_reference(model, inputs).outputs[0])
+    with pytest.raises(McukitError, match="can't be pushed"):
+        choose_plan(model, PlanRequest(pushed=True))
+
+
+def test_narrow_tiles_count_with_their_own_kernels() -> None:
+    estimates = {wide: choose_plan(branched(wide=wide)[0], PlanRequest()).instructions for wide in ((), ((0, 0),))}
+
+    assert estimates[()] != estimates[((0, 0),)]
