@@ -116,7 +116,7 @@ def _branching(file: JsonObject, narrow: Mapping[str, int]) -> Branching:
         tile.refuse_unknown()
     test = None
     if entry.has("test"):
-        values = entry.object("test")
+        values = entry.nested("test")
         low, high = (values.integer(key, -_STORED, _STORED) for key in ("low", "high"))
         test = OutlierTest(low, high, values.integer("count", 0, _LARGEST_COUNT))
         values.refuse_unknown()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """plan.json: a Plan as a file that people read, edit and hand back.
 
-Needed are `schema` and `stages`; everything else may be left out. Bits are those of a model that was quantized with them
-(mcukit.planning.plan_bits). Without `arenas`, `maps` and `scratch`, which belong
-together, every buffer is placed anew. `schedule` only says what grid and halo are called.
+Needed are `schema` and `stages`; everything else may be left out. Without `arenas`, `maps` and `scratch`, which belong
+together, every buffer is placed anew. `schedule` only says what grid and halo are called. Bits (see
+mcukit.planning.plan_bits) are what the network is quantized with, before it is planned.
 """
 
 from __future__ import annotations

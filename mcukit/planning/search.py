@@ -254,7 +254,7 @@ class PlanSearch:
         return path[::-1]
 
     def _plan(self, path: Path) -> Plan:
-        """Single layers that follow each other are one stage, behind one that the model prescribes. Every plan is made once and remembered."""
+        """Single layers that follow each other are one stage. Every plan is made once and remembered."""
         if path not in self._plans:
             stages: list[Stage] = []
             apart = 0 if self._candidates.prescribed is None else 1
