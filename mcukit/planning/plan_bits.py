@@ -109,7 +109,7 @@ def read_bits(file: JsonObject) -> PlanBits:
 
 
 def _branching(file: JsonObject, narrow: Mapping[str, int]) -> Branching:
-    entry = file.object("branches")
+    entry = file.nested("branches")
     wide: list[tuple[int, int]] = []
     for tile in entry.objects("wide") if entry.has("wide") else ():
         wide.append((tile.integer("row", 0, _LARGEST_SIDE), tile.integer("column", 0, _LARGEST_SIDE)))
