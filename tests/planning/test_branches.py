@@ -16,6 +16,7 @@ from mcukit.emulation.planned_reference import run_planned_reference
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
+from mcukit.export.tflite_patches import build_patched_tflite
 from mcukit.graph.graph import Graph
 from mcukit.ops.activation import RELU
 from mcukit.ops.relu import Clip
@@ -30,6 +31,8 @@ from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.tflite.micro import run_tflm
+from mcukit.tflite.writer import write_tflite
 from tests.planning.batch import Job, require_all_right
 from tests.planning.networks import HALVE, POINT, SAME, Network
 
@@ -187,3 +190,25 @@ def test_narrow_tiles_count_with_their_own_kernels() -> None:
     estimates = {wide: choose_plan(branched(wide=wide)[0], PlanRequest()).instructions for wide in ((), ((0, 0),))}
 
     assert estimates[()] != estimates[((0, 0),)]
+
+
+@pytest.mark.parametrize("choice", [choice for choice, given in CHOICES.items() if "test" not in given])
+def test_standard_operators_compute_the_same_bytes(choice: str) -> None:
+    """In TFLite Micro's own interpreter, tile by tile."""
+    pytest.importorskip("tflite_micro", reason="the tflite-micro package is not installed")
+    model, inputs = branched(**CHOICES[choice])
+    stage = branch_stage(Dataflow(model))
+    assert stage is not None
+    patched = build_patched_tflite(model, (stage,))
+
+    outputs = run_tflm(write_tflite(patched), inputs)
+
+    np.testing.assert_array_equal(outputs[0], run_reference(model, inputs).outputs[0])
+
+
+def test_standard_operators_cannot_choose_by_value() -> None:
+    model, _ = branched(**CHOICES["by value"])
+    stage = branch_stage(Dataflow(model))
+    assert stage is not None
+    with pytest.raises(McukitError, match="can't choose a tile's precision by its values"):
+        build_patched_tflite(model, (stage,))
