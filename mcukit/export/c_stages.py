@@ -45,15 +45,22 @@ def _narrow_context(flow: Dataflow, names: ModelNames, tiles: StageTiles) -> dic
     parts = [
         [tiles.inputs[r, c][source] for c in range(tiles.stage.tile_columns)] for r in range(tiles.stage.tile_rows)
     ]
+    counts = branches.test.counts if branches.test else ()
     return {
         "calls": _calls(names.narrow, tiles),
         "test": branches.test,
-        "condition": f"!mk_has_outliers(&outliers, &input_map, &parts[{row}][{column}])"
+        "condition": f"!mk_has_outliers(&parts[{row}][{column}], {branches.test.low}, {branches.test.high}, &input_map)"
         if branches.test
         else f"!wide[{row}][{column}]",
         "parts": [
-            [f"{{{p.first_row}, {p.last_row}, {p.first_column}, {p.last_column}}}" for p in line] for line in parts
-        ],
+            [
+                f"{{{p.first_row}, {p.last_row}, {p.first_column}, {p.last_column}, {count}}}"
+                for p, count in zip(line, counts[r * len(line) : (r + 1) * len(line)], strict=True)
+            ]
+            for r, line in enumerate(parts)
+        ]
+        if branches.test
+        else [],
         "wide": [
             ", ".join(str(int((r, c) in branches.wide)) for c in range(tiles.stage.tile_columns))
             for r in range(tiles.stage.tile_rows)

@@ -67,7 +67,7 @@ def bits_to_json(model: IntegerModel) -> dict[str, object]:
         content["branches"] = {"wide": wide}
         if branches.test is not None:
             test = branches.test
-            content["branches"] = {"test": {"low": test.low, "high": test.high, "count": test.count}}
+            content["branches"] = {"test": {"low": test.low, "high": test.high, "counts": list(test.counts)}}
     return content
 
 
@@ -118,7 +118,7 @@ def _branching(file: JsonObject, narrow: Mapping[str, int]) -> Branching:
     if entry.has("test"):
         values = entry.nested("test")
         low, high = (values.integer(key, -_STORED, _STORED) for key in ("low", "high"))
-        test = OutlierTest(low, high, values.integer("count", 0, _LARGEST_COUNT))
+        test = OutlierTest(low, high, values.counts("counts", _LARGEST_COUNT))
         values.refuse_unknown()
         if wide:
             entry.problem("test", "positions in 'wide' decide already", "leave one of the two out")

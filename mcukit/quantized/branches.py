@@ -27,18 +27,19 @@ _SUFFIX = " (narrow)"
 class OutlierTest:
     """What a device asks of the part of the map that a tile reads.
 
-    low, high: stored values below `low` or above `high` are outliers. count: as many of them make the tile wide.
+    low, high: stored values below `low` or above `high` are outliers. counts: how many of them make a tile wide, for
+    each tile, row by row of the grid.
     """
 
     low: int
     high: int
-    count: int
+    counts: tuple[int, ...]
 
-    def finds(self, values: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
-        """Whether the tile is wide, for each of (N, ...) parts."""
+    def finds(self, values: npt.NDArray[np.int8], count: int) -> npt.NDArray[np.bool_]:
+        """Whether a tile is wide, for each of (N, ...) parts that it reads. count: of the tile."""
         flat = values.reshape(len(values), -1).astype(np.int16)
         outliers = np.count_nonzero((flat < self.low) | (flat > self.high), axis=1)
-        return np.asarray(outliers >= self.count)
+        return np.asarray(outliers >= count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,10 @@ def with_branches(
     rows, columns = grid
     if any(not (0 <= row < rows and 0 <= column < columns) for row, column in wide):
         raise _bad(f"a tile lies outside of the grid of {rows} x {columns}")
+    if test is not None and len(test.counts) != rows * columns:
+        raise _bad(f"{len(test.counts)} counts of outliers are given for {rows} x {columns} tiles")
+    if test is not None and test.low > test.high:
+        raise _bad(f"every value is an outlier that is below {test.low} or above {test.high}")
     if test is not None and wide:
         raise _bad("positions and a test both say which tiles are wide")
     return replace(model, branches=Branches(narrow, layers, rows, columns, frozenset(wide), test))

@@ -96,9 +96,9 @@ CHOICES = {
     "rows of tiles": {"wide": ((1, 0),), "grid": (3, 1)},
     "columns of tiles": {"wide": ((0, 1),), "grid": (1, 4)},
     "one tile": {"grid": (1, 1)},
-    "by value": {"test": OutlierTest(-60, 70, 4)},
-    "by value, one tile": {"test": OutlierTest(-60, 70, 9), "grid": (1, 1)},
-    "by value, rows": {"test": OutlierTest(-60, 70, 2), "grid": (3, 1)},
+    "by value": {"test": OutlierTest(-60, 70, (4,) * 6)},
+    "by value, one tile": {"test": OutlierTest(-60, 70, (9,)), "grid": (1, 1)},
+    "by value, rows": {"test": OutlierTest(-60, 70, (2, 7, 2)), "grid": (3, 1)},
 }
 
 
@@ -160,8 +160,10 @@ def test_forms_that_do_not_meet_are_refused() -> None:
     assert caught.value.problems[0].code == "bad-branches"
     with pytest.raises(McukitError, match="outside of the grid"):
         branched(wide=((2, 0),))
+    with pytest.raises(McukitError, match="2 counts of outliers are given for 2 x 3 tiles"):
+        branched(test=OutlierTest(-1, 1, (1, 1)))
     with pytest.raises(McukitError, match="positions and a test"):
-        branched(wide=((0, 0),), test=OutlierTest(-1, 1, 1))
+        branched(wide=((0, 0),), test=OutlierTest(-1, 1, (1,) * 6))
 
 
 def test_plans_must_begin_with_the_tiles_of_the_model() -> None:

@@ -4,18 +4,13 @@
 
 #include "mk_common.h"
 
-/* Values of an 8-bit map below `low` or above `high` are outliers. */
-typedef struct mk_outlier_test {
-    int16_t  low, high;
-    uint32_t count; /* as many of them make a tile one with outliers */
-} mk_outlier_test;
-
 /* Rows [first_row, last_row) and columns [first_column, last_column) of a map. */
-typedef struct mk_region {
+typedef struct mk_outlier_part {
     uint16_t first_row, last_row, first_column, last_column;
-} mk_region;
+    uint32_t count; /* as many outliers make it a part with outliers */
+} mk_outlier_part;
 
-/* Whether a part of an 8-bit map, which holds it, has outliers. */
-bool mk_has_outliers(const mk_outlier_test *test, const mk_map *map, const mk_region *part);
+/* Whether a part of an 8-bit map, which holds it, has outliers: values below `low` or above `high`. */
+bool mk_has_outliers(const mk_outlier_part *part, int32_t low, int32_t high, const mk_map *map);
 
 #endif
