@@ -17,12 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.graph.graph import Quantization
 
+Float64Array = npt.NDArray[np.float64]
+
 SMALLEST_SPAN = 1e-6
 """A map that is constant zero still needs a scale."""
+
+CLIPPED_TAIL = 1e-4
+"""The share of values that percentile ranges leave out, half of it at each end."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,14 @@ def quantization_of(span: Range, bits: int = 8) -> Quantization:
     return Quantization.per_tensor(float(scale), min(max(zero_point, lowest), highest), bits)
 
 
-def _min_max(statistics: MapStatistics) -> Range:
+def _min_max(statistics: MapStatistics, bits: int = 8) -> Range:  # noqa: ARG001
     return Range.around_zero(statistics.minimum, statistics.maximum)
 
 
-def _percentile(statistics: MapStatistics, tail: float = 1e-4) -> Range:
-    """Leaves out the fraction `tail` of all values, half at each end."""
+def _percentile(statistics: MapStatistics, bits: int = 8) -> Range:  # noqa: ARG001
     cumulative = np.cumsum(statistics.counts) / max(int(statistics.counts.sum()), 1)
-    first = int(np.searchsorted(cumulative, tail / 2, side="right"))
-    last = int(np.searchsorted(cumulative, 1 - tail / 2, side="left"))
+    first = int(np.searchsorted(cumulative, CLIPPED_TAIL / 2, side="right"))
+    last = int(np.searchsorted(cumulative, 1 - CLIPPED_TAIL / 2, side="left"))
     low = statistics.minimum + first * statistics.bin_width
     high = statistics.minimum + min(last + 1, statistics.counts.size) * statistics.bin_width
     return Range.around_zero(low, high)
@@ -71,12 +76,13 @@ def _percentile(statistics: MapStatistics, tail: float = 1e-4) -> Range:
 def _mean_squared_error(statistics: MapStatistics, bits: int = 8) -> Range:
     """The shrunken range with the least expected squared error: rounding inside, clipping outside.
 
-    Both ends shrink on a grid of their own, down to a third of the whole.
+    Both ends shrink on a grid of their own, down to a third of the whole, or to a twentieth with fewer than 8 bits.
     """
     whole = _min_max(statistics)
     centres, weights = statistics.centres(), statistics.counts.astype(np.float64)
     weights = weights / max(weights.sum(), 1.0)
-    steps = np.linspace(1.0, 0.34, 45)
+    steps = np.linspace(1.0, 0.34, 45) if bits == 8 else np.linspace(1.0, 0.05, 58)
+    expected = _error_of_steps if bits == 8 else _error_of_grid
     best, best_error = whole, np.inf
     high = whole.maximum
     for side in ("maximum", "minimum"):
@@ -86,21 +92,33 @@ def _mean_squared_error(statistics: MapStatistics, bits: int = 8) -> Range:
             high = start.maximum * step if side == "maximum" else start.maximum
             if high - low < SMALLEST_SPAN:
                 continue
-            width = (high - low) / ((1 << bits) - 1)
-            outside = np.maximum(low - centres, 0.0) + np.maximum(centres - high, 0.0)
-            inside = outside == 0.0
-            error = float(np.dot(weights, outside**2) + np.dot(weights, inside) * width**2 / 12)
+            error = expected(centres, weights, Range(low, high), bits)
             if error < best_error:
                 best, best_error = Range(low, high), error
     return best
 
 
-MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics], Range]] = {
+def _error_of_steps(centres: Float64Array, weights: Float64Array, span: Range, bits: int) -> float:
+    """As if rounding errors were spread evenly over a step, which is true of small steps."""
+    width = (span.maximum - span.minimum) / ((1 << bits) - 1)
+    outside = np.maximum(span.minimum - centres, 0.0) + np.maximum(centres - span.maximum, 0.0)
+    return float(np.dot(weights, outside**2) + np.dot(weights, outside == 0.0) * width**2 / 12)
+
+
+def _error_of_grid(centres: Float64Array, weights: Float64Array, span: Range, bits: int) -> float:
+    """Of the very values that a range is quantized to; with few bits, rounding the zero point counts too."""
+    grid = quantization_of(span, bits)
+    integers = np.rint(centres / grid.tensor_scale) + grid.zero_point
+    real = (np.clip(integers, grid.minimum, grid.maximum) - grid.zero_point) * grid.tensor_scale
+    return float(np.dot(weights, (real - centres) ** 2))
+
+
+MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics, int], Range]] = {
     "min-max": _min_max,
     "percentile": _percentile,
     "mse": _mean_squared_error,
 }
-"""Methods that look at one map alone."""
+"""Methods that look at one map alone; the number of bits is what the range is for."""
 
 OUTPUT_ERROR = "output-error"
 """Whichever of the others does least harm at the network's output: mcukit.precision.calibrated."""
@@ -110,6 +128,6 @@ RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, *MAP_RANGE_METHODS)
 DEFAULT_RANGES = OUTPUT_ERROR
 
 
-def choose_range(statistics: MapStatistics, method: str) -> Range:
-    """The range of one map; method is a key of MAP_RANGE_METHODS."""
-    return MAP_RANGE_METHODS[method](statistics)
+def choose_range(statistics: MapStatistics, method: str, bits: int = 8) -> Range:
+    """The range of one map of so many bits; method is a key of MAP_RANGE_METHODS."""
+    return MAP_RANGE_METHODS[method](statistics, bits)
