@@ -10,17 +10,49 @@ from pathlib import Path
 import pytest
 
 from mcukit.emulation.reference import run_reference
+from mcukit.ops.activation import RELU, RELU6
+from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.requantize import Requantize
+from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.planner import plan_of
 from mcukit.quantized.packing import MAP_BITS
 from tests.ops.harness import Case, case_graph, compare, quantize_case, run_c, run_micro
+from tests.ops.test_conv2d import conv
+from tests.ops.test_depthwise_conv2d import depthwise
 from tests.planning.batch import Job, require_all_right
 
 REQUANTIZE = tuple(Case(Requantize(), ((1, 2, 3, channels),)) for channels in range(1, 10))
 
-CASES = (*REQUANTIZE,)
+SAME3 = Window((3, 3), pads=(1, 1, 1, 1))
+
+CONVOLUTIONS = (
+    conv(3, 5, 16, 6, Window((1, 1))),  # inputs of 8 bits are read where they lie, with weights of any width
+    *(conv(3, 4, channels, 10 - channels, Window((1, 1)), seed=channels) for channels in (1, 4, 7, 9)),
+    conv(7, 7, 5, 3, Window((1, 1), (3, 2), pads=(1, 0, 0, 2))),
+    conv(9, 8, 3, 5, Window((3, 2), (2, 1), (2, 3), (3, 0, 1, 4))),
+    conv(5, 5, 8, 8, SAME3, clamp=RELU6),
+    conv(5, 4, 6, 4, SAME3, groups=2),  # groups begin within bytes
+    conv(4, 3, 6, 3, Window((1, 2)), groups=3, clamp=RELU),
+    conv(3, 3, 120, 3, SAME3),  # windows so large that one pixel is computed at a time
+)
+DEPTHWISE = (
+    depthwise(4, 5, 9, SAME3),
+    *(depthwise(3, 4, channels, SAME3, seed=channels) for channels in (1, 3, 6, 8, 29)),
+    depthwise(9, 8, 17, Window((3, 2), (2, 1), (1, 3), (0, 3, 1, 2)), clamp=RELU),
+    depthwise(4, 4, 8, Window((2, 2), (3, 2), pads=(3, 3, 3, 3))),  # windows wholly in padding
+    depthwise(4, 3, 3, Window((2, 2)), multiplier=3),
+    depthwise(3, 3, 2, SAME3, multiplier=8, clamp=RELU6),
+)
+FULLY_CONNECTED = (
+    Case(FullyConnected(), maps=((1, 37),), constants=((19, 37), (19,))),
+    Case(FullyConnected(), maps=((1, 1),), constants=((1, 1), (1,))),
+    Case(FullyConnected(RELU), maps=((1, 7, 6, 7),), constants=((3, 294), (3,))),  # segments end within pixels
+    Case(FullyConnected(), maps=((1, 2, 1, 301),), constants=((5, 602), (5,))),
+)
+
+CASES = (*REQUANTIZE, *CONVOLUTIONS, *DEPTHWISE, *FULLY_CONNECTED)
 """What each operator is tried on with every mix of bits; the first case of each operator on emulated cores too."""
 
 FIRST = tuple({case.operator.op_name: case for case in reversed(CASES)}.values())
