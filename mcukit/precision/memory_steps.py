@@ -3,12 +3,13 @@
 
 This is what a search over bits asks thousands of times: sums instead of a placement. Maps count whole from the layer
 that computes them to the last one that reads them, or by the tile where a stage is cut into patches. The planner lets
-rows take each other's place and needs no more than this, except for gaps between buffers.
+rows take each other's place and keeps no more than this alive, but its buffers may have gaps between them: whether a
+plan fits is for the planner to say.
 """
 
 from __future__ import annotations
 
-__all__ = ["HeldBuffer", "MemoryStep", "memory_steps"]
+__all__ = ["ExcessBytes", "HeldBuffer", "MemoryStep", "memory_steps"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from mcukit.planning.plan import Halo
 from mcukit.planning.schedule import stage_calls
 from mcukit.planning.tiles import StageTiles
 from mcukit.quantized.packing import pixel_bytes
-from mcukit.quantized.precision import quantization_groups
+from mcukit.quantized.precision import Precision, quantization_groups
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,22 @@ class MemoryStep:
     def groups(self) -> tuple[str, ...]:
         """The groups whose bits matter, each once."""
         return tuple(dict.fromkeys(group for buffer in self.buffers for group, _ in buffer.maps))
+
+
+class ExcessBytes:
+    """Bytes over a budget, summed over all steps: what a search over bits can bring down to 0.
+
+    The peak alone would tell a search nothing where two steps are equally high. graph: the float network.
+    """
+
+    def __init__(self, graph: Graph, steps: Sequence[MemoryStep], budget: int) -> None:
+        self._groups = quantization_groups(graph)
+        self._steps = tuple(steps)
+        self._budget = budget
+
+    def __call__(self, precision: Precision) -> int:
+        bits = {self._groups[name]: width for name, width in precision.maps.items()}
+        return sum(max(step.bytes(bits) - self._budget, 0) for step in self._steps)
 
 
 def memory_steps(

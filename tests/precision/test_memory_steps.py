@@ -10,7 +10,8 @@ from mcukit.planning.peak import find_peak
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.planner import plan_of
 from mcukit.planning.schedule import partition
-from mcukit.precision.memory_steps import MemoryStep, memory_steps
+from mcukit.precision.memory_steps import ExcessBytes, MemoryStep, memory_steps
+from mcukit.quantized.precision import INT8, Precision
 from tests.planning.networks import NETWORKS, lowered
 from tests.precision.networks import BLOCK, classifier, dataflow
 
@@ -42,6 +43,17 @@ def test_fewer_bits_take_fewer_bytes() -> None:
     addition = steps[-1]
     assert set(addition.groups()) == {"conv2d0", "conv2d2", "add3"}
     assert addition.bytes({"conv2d0": 4, "conv2d2": 2}) - addition.scratch == 144 * (4 + 2 + 8)
+
+
+def test_the_excess_is_what_no_step_has_room_for() -> None:
+    _, steps = steps_of(Stage(()))
+    highest = max(step.bytes({}) for step in steps)
+    over = sum(step.bytes({}) - 3000 for step in steps if step.bytes({}) > 3000)
+    cost = ExcessBytes(classifier(), steps, 3000)
+
+    assert ExcessBytes(classifier(), steps, highest)(INT8) == 0
+    assert cost(INT8) == over > 0
+    assert cost(Precision({"conv2d0": 4})) == sum(max(step.bytes({"conv2d0": 4}) - 3000, 0) for step in steps) < over
 
 
 def test_patches_hold_tiles_beside_the_whole_input_and_output() -> None:
