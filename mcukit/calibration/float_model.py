@@ -7,7 +7,7 @@ passes, whatever file it came from.
 
 from __future__ import annotations
 
-__all__ = ["FloatModel", "FloatModelBuilder"]
+__all__ = ["FloatModel", "FloatModelBuilder", "open_session", "to_nhwc"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -80,15 +80,17 @@ class FloatModelBuilder:
     def model(self) -> onnx.ModelProto:
         """The whole network; every map is an output."""
         for node in self._graph.nodes:
-            inputs = self._graph.node_inputs(node)
-            node.operator.to_onnx(self, inputs, self._graph.tensors[node.output])
-        source = self._graph.tensors[self._graph.inputs[0]]
-        source_value = helper.make_tensor_value_info(self.value(source), onnx.TensorProto.FLOAT, _onnx_shape(source))
+            node.operator.to_onnx(self, self._graph.node_inputs(node), self._graph.tensors[node.output])
+        sources = [self._graph.tensors[name] for name in self._graph.inputs]
+        inputs = [
+            helper.make_tensor_value_info(self.value(source), onnx.TensorProto.FLOAT, _onnx_shape(source))
+            for source in sources
+        ]
         outputs = [
             helper.make_tensor_value_info(self.value(self._graph.tensors[node.output]), onnx.TensorProto.FLOAT, None)
             for node in self._graph.nodes
         ]
-        graph = helper.make_graph(self._nodes, "float", [source_value], outputs, self._constants)
+        graph = helper.make_graph(self._nodes, "float", inputs, outputs, self._constants)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
@@ -98,9 +100,24 @@ def _onnx_shape(tensor: Tensor) -> list[int | str]:
     return ["batch", *inner]
 
 
-def _to_nhwc(values: npt.NDArray[np.generic]) -> FloatArray:
+def to_nhwc(values: npt.NDArray[np.generic]) -> FloatArray:
+    """A batch of one map in onnxruntime's layout, channels last; vectors stay as they are."""
     array = np.asarray(values, np.float32)
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
+
+
+def open_session(model: onnx.ModelProto, threads: int = 0) -> onnxruntime.InferenceSession:
+    """onnxruntime on the CPU; threads: how many cores it may use, 0 leaves it to onnxruntime.
+
+    Raises McukitError "float-run-failed" if onnxruntime refuses the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no exception type of its own that all failures share
+        raise McukitError("float-run-failed", f"onnxruntime refuses the network: {error}") from error
 
 
 class FloatModel:
@@ -112,16 +129,7 @@ class FloatModel:
     def __init__(self, graph: Graph, threads: int = 0) -> None:
         self.graph = graph
         builder = FloatModelBuilder(graph)
-        model = builder.model()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime has no exception type of its own that all failures share
-            raise McukitError("float-run-failed", f"onnxruntime refuses the network: {error}") from error
+        self._session = open_session(builder.model(), threads)
         self._input = builder.value(graph.tensors[graph.inputs[0]])
         self._values = {tensor.name: builder.value(tensor) for tensor in graph.maps()}
 
@@ -137,11 +145,11 @@ class FloatModel:
 
     def run_nhwc(self, inputs: FloatArray) -> dict[str, FloatArray]:
         """Every map for a batch of inputs, NHWC."""
-        return {name: _to_nhwc(values) for name, values in self.run(inputs).items()}
+        return {name: to_nhwc(values) for name, values in self.run(inputs).items()}
 
     def outputs(self, inputs: FloatArray) -> tuple[FloatArray, ...]:
         """The network's outputs for a batch of inputs, NHWC."""
         fed = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs
         wanted = [self._values[name] for name in self.graph.outputs]
         results = self._session.run(wanted, {self._input: np.ascontiguousarray(fed, np.float32)})
-        return tuple(_to_nhwc(values) for values in results)
+        return tuple(to_nhwc(values) for values in results)

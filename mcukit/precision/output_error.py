@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OutputError", "judging_images", "measure_output_error"]
+__all__ = ["OutputError", "before_softmax", "judging_images", "measure_output_error"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def measure_output_error(
     integer: made from the graph of `model`. A softmax at the end is left out, because it hides what happens to all
     but the largest values. progress: called with the number of images done.
     """
-    names = tuple(dict.fromkeys(_before_softmax(model.graph, name) for name in model.graph.outputs))
+    names = tuple(dict.fromkeys(before_softmax(model.graph, name) for name in model.graph.outputs))
     real: dict[str, list[FloatArray]] = {name: [] for name in names}
     found: dict[str, list[FloatArray]] = {name: [] for name in names}
     for start in range(0, len(images), BATCH):
@@ -101,7 +101,7 @@ def _dequantized(model: IntegerModel, images: FloatArray, names: tuple[str, ...]
     return values
 
 
-def _before_softmax(graph: Graph, name: str) -> str:
+def before_softmax(graph: Graph, name: str) -> str:
     """The map whose softmax `name` is, else `name` itself; a change of shape between them changes nothing."""
     producers = graph.producers()
     source = name
