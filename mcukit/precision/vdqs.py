@@ -90,14 +90,17 @@ def search_vdqs(
     budget: int | None,
     *,
     entropy_weight: float = DEFAULT_LAMBDA,
+    narrowest: int = 2,
     groups: Collection[str] | None = None,
     weights: Mapping[str, int] | None = None,
 ) -> VdqsChoice:
     """Bits for the maps of a network, or of some of its stages.
 
-    cost: of the network, with what tiles compute again. entropies: by group. steps: what must fit the `budget` of
-    bytes; None for no limit. entropy_weight: lambda, 0 to 1. groups: which may have fewer than 8 bits, such as
-    `stage_groups`; by default all. weights: bits of weights by node name.
+    cost: of the network, with what tiles compute again. entropies: by group.
+    steps: what must fit the `budget` of bytes; None for no limit.
+    entropy_weight: lambda, 0 to 1. narrowest: bits below which no map goes, 8, 4 or 2.
+    groups: which may have fewer than 8 bits, such as `stage_groups`; by default all.
+    weights: bits of weights by node name.
     The same arguments give the same bits; of equal scores the wider one is taken.
     Raises McukitError "wrong-option", and "budget-exceeded" with every layer that does not fit at the narrowest widths.
     """
@@ -106,9 +109,9 @@ def search_vdqs(
             "wrong-option", f"lambda is {entropy_weight:g}", hint="choose a number from 0 to 1", exit_code=2
         )
     choices = {
-        group: widths
+        group: tuple(bits for bits in widths if bits >= narrowest)
         for group, widths in widest_choice(cost.graph).items()
-        if len(widths) > 1 and (groups is None or group in groups)
+        if widths != (8,) and (groups is None or group in groups)
     }
     scores = _scores(cost, entropies, choices, entropy_weight, weights or {})
     bits = {group: _best(scores, group, widths) for group, widths in choices.items()}

@@ -126,6 +126,17 @@ def test_only_the_named_maps_are_narrowed() -> None:
     assert set(choice.precision.maps) == {"conv2d0", "depthwise_conv2d1", "add3"}
 
 
+def test_no_map_goes_below_the_narrowest_width() -> None:
+    least = max(step.bytes(dict.fromkeys(FREE, 4)) for step in steps())
+    cost = BitopsCost(GRAPH)
+    choice = search_vdqs(cost, ENTROPIES, steps(), least, entropy_weight=0.0, narrowest=4)
+    assert set(choice.precision.maps.values()) == {4}
+    assert choice.peak_bytes == least
+    search_vdqs(cost, ENTROPIES, steps(), least - 1)
+    with pytest.raises(McukitError, match="even at the narrowest"):
+        search_vdqs(cost, ENTROPIES, steps(), least - 1, narrowest=4)
+
+
 def test_narrow_weights_count_and_stay() -> None:
     weights = {"conv2d4": 4}
     choice = search_vdqs(BitopsCost(GRAPH), ENTROPIES, (), None, entropy_weight=1.0, weights=weights)
