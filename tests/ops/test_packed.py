@@ -126,12 +126,12 @@ def _third(source: int, target: int | None, case: Case) -> int | None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_bytes_agree_in_every_cell(case: Case, tmp_path: Path) -> None:
-    """The C under sanitizers, in nothing but the planned memory, layer by layer and in tiles.
+    """The C under sanitizers, in nothing but the planned memory: layer by layer, streamed and in tiles in turns.
 
     And TFLite Micro for the first case of each operator: it computes 8 bits everywhere, whatever the channels.
     """
     jobs = []
-    for cell in cells(case):
+    for number, cell in enumerate(cells(case)):
         model, inputs = quantize_case(cell, case_graph(cell))
         if case in FIRST:
             compare(cell, "TFLM", run_reference(model, inputs, keep_maps=True).maps, run_micro(model, inputs))
@@ -141,13 +141,14 @@ def test_bytes_agree_in_every_cell(case: Case, tmp_path: Path) -> None:
         stages = [Stage(names), Stage(names, halo=Halo.KEPT)]
         if width > 1:
             stages.append(Stage(names, min(height, 2), 2))
-        jobs += [Job(f"{cell}, {stage.schedule}", model, plan_of(flow, (stage,)), inputs) for stage in stages]
+        stage = stages[number % len(stages)]
+        jobs.append(Job(f"{cell}, {stage.schedule}", model, plan_of(flow, (stage,)), inputs))
     require_all_right(jobs, tmp_path)
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "riscv32"])
 @pytest.mark.parametrize("case", FIRST, ids=str)
 def test_emulated_cores_compute_the_same_bytes(case: Case, target: str) -> None:
-    for cell in cells(case)[::3]:
+    for cell in cells(case)[::5]:
         model, inputs = quantize_case(cell, case_graph(cell))
         compare(cell, target, run_reference(model, inputs, keep_maps=True).maps, run_c(model, inputs, target))
