@@ -8,7 +8,16 @@ there is one scale. Weights keep their 8 bits, and one copy serves both kinds of
 
 from __future__ import annotations
 
-__all__ = ["QuantmcuOptions", "QuantmcuResult", "branch_bitops", "classify", "narrowed_model"]
+__all__ = [
+    "QuantmcuOptions",
+    "QuantmcuResult",
+    "branch_bitops",
+    "classify",
+    "inner_groups",
+    "narrowed_model",
+    "with_narrow_maps",
+    "with_narrow_tiles",
+]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,30 +106,43 @@ def narrowed_model(
     classes = None if options.vdpc == "off" else classify(int8, tiles[0], inputs, options.classes)
     behind = {group: bits for group, bits in choice.precision.maps.items() if group not in inner}
     within = {group: bits for group, bits in choice.precision.maps.items() if group in inner}
-    common = with_map_quantizations(int8.graph, _changes(graph, int8.graph, behind))
-    narrow = with_map_quantizations(common, _changes(graph, int8.graph, within))
+    common = with_narrow_maps(graph, int8.graph, behind)
     shares: dict[Tile, float] | None = None
     if classes is None:
-        model = lower(narrow)
+        model = lower(with_narrow_maps(graph, common, within))
+    elif options.vdpc == "static":
+        model = with_narrow_tiles(graph, lower(common), tiles[0], within, classes.outlier_tiles)
     else:
-        last = flow.layers[tiles[0].last - 1].name
-        model = _branched(common, narrow, last, tiles[0].stage, classes, by_value=options.vdpc == "runtime")
-        if options.vdpc == "runtime":
-            found = classes.has_outliers(_stored(int8, inputs)).mean(axis=0)
-            shares = {position.tile: float(share) for position, share in zip(classes.positions, found, strict=True)}
+        test = OutlierTest(classes.low, classes.high, tuple(position.count for position in classes.positions))
+        model = with_narrow_tiles(graph, lower(common), tiles[0], within, test=test)
+        found = classes.has_outliers(_stored(int8, inputs)).mean(axis=0)
+        shares = {position.tile: float(share) for position, share in zip(classes.positions, found, strict=True)}
     return QuantmcuResult(model, classes, choice, branch_bitops(model, tiles, shares))
 
 
-def _branched(
-    common: Graph, narrow: Graph, last: str, stage: Stage, classes: PatchClasses, *, by_value: bool
+def with_narrow_maps(graph: Graph, quantized: Graph, bits: Mapping[str, int]) -> Graph:
+    """`quantized` with other bits for some maps, which keep their ranges. bits: by group of the float `graph`."""
+    return with_map_quantizations(quantized, _changes(graph, quantized, bits))
+
+
+def with_narrow_tiles(
+    graph: Graph,
+    model: IntegerModel,
+    tiles: StageTiles,
+    bits: Mapping[str, int],
+    wide: Sequence[Tile] = (),
+    test: OutlierTest | None = None,
 ) -> IntegerModel:
-    """The model whose patches, which end with the layer `last`, are wide or narrow."""
-    count = next(index for index, node in enumerate(common.nodes) if node.name == last) + 1
-    form, grid = narrow_form(narrow, count), (stage.tile_rows, stage.tile_columns)
-    if not by_value:
-        return with_branches(lower(common), form, grid, classes.outlier_tiles)
-    test = OutlierTest(classes.low, classes.high, tuple(position.count for position in classes.positions))
-    return with_branches(lower(common), form, grid, test=test)
+    """`model` whose first stage, `tiles`, has a narrow form too.
+
+    bits: of maps in narrow tiles, by group of the float `graph`. wide, test: which tiles are not, as of with_branches.
+    Raises McukitError "bad-branches".
+    """
+    narrow = with_narrow_maps(graph, model.graph, bits)
+    last = tiles.stage.layers[-1]
+    count = next(index for index, node in enumerate(narrow.nodes) if node.name == last) + 1
+    grid = tiles.stage.tile_rows, tiles.stage.tile_columns
+    return with_branches(model, narrow_form(narrow, count), grid, wide, test)
 
 
 def classify(

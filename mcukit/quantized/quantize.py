@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-__all__ = ["map_quantizations", "quantize_graph", "with_map_quantizations"]
+__all__ = ["map_quantizations", "quantize_graph", "with_map_quantizations", "with_weights_of"]
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from mcukit.calibration.ranges import Range, quantization_of
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
@@ -112,13 +113,38 @@ def with_map_quantizations(quantized: Graph, changes: Mapping[str, Quantization]
     for node in quantized.nodes:
         if node.operator.has_weights and node.inputs[0] in changes:
             bias, weights = tensors[node.inputs[2]], tensors[node.inputs[1]].quantization
-            if bias.quantization is None or weights is None:
+            if weights is None:
                 raise ValueError(f"'{node.name}' is not quantized")
-            real = np.asarray(bias.data, np.float64) * bias.quantization.scale.astype(np.float64)
             scale = np.float32(changes[node.inputs[0]].tensor_scale) * weights.scale
-            integers = np.clip(np.rint(real / scale.astype(np.float64)), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
-            tensors[bias.name] = replace(bias, data=integers, quantization=replace(bias.quantization, scale=scale))
+            tensors[bias.name] = _rescaled_bias(bias, scale)
     return quantized.replace(tensors=tensors)
+
+
+def with_weights_of(quantized: Graph, other: Graph) -> Graph:
+    """`quantized` with the weights of another form of the same network, and biases that stand for what they stood for.
+
+    Maps keep their scales.
+    """
+    tensors = dict(quantized.tensors)
+    for node in quantized.nodes:
+        if not node.operator.has_weights:
+            continue
+        weights, bias = other.tensors[node.inputs[1]], other.tensors[node.inputs[2]]
+        source = quantized.tensors[node.inputs[0]].quantization
+        if source is None or weights.quantization is None or bias.quantization is None:
+            raise ValueError(f"'{node.name}' is not quantized")
+        tensors[weights.name] = weights
+        tensors[bias.name] = _rescaled_bias(bias, np.float32(source.tensor_scale) * weights.quantization.scale)
+    return quantized.replace(tensors=tensors)
+
+
+def _rescaled_bias(bias: Tensor, scale: npt.NDArray[np.float32]) -> Tensor:
+    """The same real values in other steps."""
+    if bias.quantization is None:
+        raise ValueError(f"'{bias.name}' is not quantized")
+    real = np.asarray(bias.data, np.float64) * bias.quantization.scale.astype(np.float64)
+    integers = np.clip(np.rint(real / scale.astype(np.float64)), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    return replace(bias, data=integers, quantization=replace(bias.quantization, scale=scale))
 
 
 def map_quantizations(graph: Graph, ranges: Mapping[str, Range], bits: Mapping[str, int]) -> dict[str, Quantization]:
