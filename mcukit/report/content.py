@@ -61,7 +61,7 @@ def report_content(
     budget: Mapping[str, int | None],
     calibrated: bool,
     errors: Mapping[str, ErrorMetrics],
-    tflite: TfliteFacts,
+    tflite: TfliteFacts | None,
     measurement: Measurement | None,
 ) -> dict[str, Any]:
     """Fields of the report, schema 1.
@@ -105,7 +105,7 @@ def report_content(
         "arenas": dict(plan.arenas),
         "pushed_arena_bytes": plan.arena_bytes if plan.pushed else None,
         "weight_bytes": model.weight_bytes,
-        "tflite": asdict(tflite),
+        "tflite": None if tflite is None else asdict(tflite),
         "accuracy": None,
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
         "emulation": None if measurement is None else _emulation(measurement),

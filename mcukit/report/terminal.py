@@ -73,13 +73,8 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         ("multiply-accumulates", count(content["macs"])),
         ("schedule", _schedule(content)),
         ("kernels", content["kernels"]),
-        (".tflite file", size(content["tflite"]["bytes"])),
     ]
-    if content["tflite"]["tflm_arena_bytes"] is not None:
-        tflm_arena = size(content["tflite"]["tflm_arena_bytes"])
-        facts.append(("TFLM's arena for it", f"{tflm_arena} on a 64-bit host"))
-    if content["tflite"].get("patched"):
-        facts.extend(_patched(content["tflite"]))
+    facts.extend(_tflite(content["tflite"]))
     if content["board"]:
         facts.insert(0, ("board", content["board"]))
     emulation = content["emulation"]
@@ -88,6 +83,18 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.append(("flash for code", size(emulation["code_bytes"])))
         facts.append(("stack", size(emulation["stack_bytes"])))
     return [Line(content["name"], "title"), _layer_table(content["layers"]), Line(""), Facts(tuple(facts))]
+
+
+def _tflite(tflite: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The file for TensorFlow Lite Micro, if there is one."""
+    if tflite is None:
+        return []
+    facts = [(".tflite file", size(tflite["bytes"]))]
+    if tflite["tflm_arena_bytes"] is not None:
+        facts.append(("TFLM's arena for it", f"{size(tflite['tflm_arena_bytes'])} on a 64-bit host"))
+    if tflite.get("patched"):
+        facts.extend(_patched(tflite))
+    return facts
 
 
 def _patched(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
