@@ -82,12 +82,13 @@ POOLS = (
     Case(MaxPool(Window((2, 3), (1, 2), pads=(1, 0, 0, 2)), RELU_N1_TO_1), ((1, 5, 6, 9),)),
     Case(MaxPool(Window((2, 2), (2, 2))), ((1, 5, 6, 19),)),
     Case(Mean(), ((1, 5, 3, 7),)),
-    Case(Mean(keep_dims=False), ((1, 1, 6, 8),)),
+    # So many pixels that sums of 4 bits outgrow 16 bits within a row.
+    Case(Mean(keep_dims=False), ((1, 1, 10007, 5),)),
 )
 
 MOVES = (
     Case(Concat(), ((1, 3, 4, 3), (1, 3, 4, 5), (1, 3, 4, 1))),
-    Case(Concat(), ((1, 1, 3, 1), (1, 1, 3, 7), (1, 1, 3, 9), (1, 1, 3, 2))),
+    Case(Concat(), ((1, 1, 3, 1), (1, 1, 3, 7), (1, 1, 3, 9), (1, 1, 3, 3))),
     Case(Pad((1, 2, 3, 1)), ((1, 3, 4, 3),)),
     Case(Pad((1, 0, 0, 2), (3, 2), 1.5), ((1, 4, 3, 2),)),
     Case(Pad((0, 1, 1, 0), (0, 7), -0.75), ((1, 2, 3, 1),)),
