@@ -105,7 +105,7 @@ class FullyConnectedInt8(IntegerOperator):
     def kernel(self) -> Kernel:
         return Kernel("mk_fully_connected_s8", self.arithmetic.fields("[output channel][input element]"))
 
-    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:  # noqa: ARG002 - any output will do
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         weights = self.arithmetic.weights
         least, most = _SEGMENTS
         segment = min(max(least, -(-weights.shape[1] // 16) * 16), most)

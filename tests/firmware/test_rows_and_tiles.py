@@ -21,12 +21,28 @@ import pytest
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.toolchain import find_tool
 from mcukit.graph.region import Region
+from mcukit.ops.fully_connected import FullyConnected
+from mcukit.ops.window import Window
 from mcukit.quantized.integer import ConstantArray, Kernel
+from mcukit.quantized.packing import pack, pixel_bytes
 from mcukit.resources import firmware_dir
 from tests.ops.harness import Case, case_graph, quantize_case
-from tests.ops.test_regions import AWKWARD, OF_EACH_OPERATOR, cuts
+from tests.ops.test_conv2d import conv
+from tests.ops.test_depthwise_conv2d import depthwise
+from tests.ops.test_packed import CASES as PACKED_CASES
+from tests.ops.test_packed import SAME3, cells
+from tests.ops.test_regions import AWKWARD, OF_EACH_OPERATOR, ONLY_FOR_FILTERS, cuts
 
-CASES = (*OF_EACH_OPERATOR, *AWKWARD)
+PACKED = (
+    *(conv(3, 4, channels, 10 - channels, Window((1, 1)), seed=channels) for channels in range(1, 10)),
+    conv(3, 3, 32, 2, Window((1, 1))),
+    conv(3, 3, 120, 3, SAME3),
+    *(depthwise(3, 4, channels, SAME3, seed=channels) for channels in (*range(1, 10), 24, 29)),
+    *(conv(9, 11, 6, 4, window, groups=2) for window in ONLY_FOR_FILTERS),
+    *(depthwise(9, 11, channels, ONLY_FOR_FILTERS[1], 8 // channels) for channels in (1, 4, 8)),
+    Case(FullyConnected(), maps=((1, 5, 3, 7),), constants=((19, 105), (19,))),
+)
+CASES = (*OF_EACH_OPERATOR, *AWKWARD, *(cell for case in (*PACKED, *PACKED_CASES) for cell in cells(case)))
 SOURCE = firmware_dir() / "mcukit_nn" / "src"
 BESIDE = 5
 """Bytes in front of and behind each row of a tile."""
@@ -52,12 +68,13 @@ class Map(ctypes.Structure):
 class Probe:
     """A case's layer: its kernel, the maps that it reads and the one that it computes as (height, width, channels).
 
-    needed: the part of each input map that a region of the output needs.
+    bits: of the inputs, and of the output. needed: the part of each input map that a region of the output needs.
     """
 
     kernel: Kernel
     inputs: tuple[np.ndarray, ...]
     output: np.ndarray
+    bits: tuple[tuple[int, ...], int]
     needed: Callable[[Region], tuple[Region, ...]]
 
 
@@ -69,24 +86,26 @@ class Tile:
     held: Map
 
     @classmethod
-    def make(cls, whole: np.ndarray, columns: tuple[int, int], rows: int, generator: np.random.Generator) -> Tile:
+    def make(
+        cls, whole: np.ndarray, bits: int, columns: tuple[int, int], rows: int, generator: np.random.Generator
+    ) -> Tile:
         height, width, channels = whole.shape
-        row_bytes = (columns[1] - columns[0]) * channels + 2 * BESIDE
+        row_bytes = (columns[1] - columns[0]) * pixel_bytes(channels, bits) + 2 * BESIDE
         buffer = generator.integers(-128, 128, (rows, row_bytes)).astype(np.int8)
         first_byte = buffer.ctypes.data + BESIDE
         count = columns[1] - columns[0]
-        return cls(buffer, Map(first_byte, row_bytes, rows, columns[0], count, height, width, channels, 8))
+        return cls(buffer, Map(first_byte, row_bytes, rows, columns[0], count, height, width, channels, bits))
 
     def load(self, whole: np.ndarray, row: int) -> None:
         """Puts a row of the map to its place."""
         columns = slice(self.held.first_column, self.held.first_column + self.held.columns)
-        self.buffer[row % self.held.ring, BESIDE:-BESIDE] = whole[row, columns].ravel()
+        self.buffer[row % self.held.ring, BESIDE:-BESIDE] = pack(whole[row, columns], self.held.bits).ravel()
 
 
 def probe(case: Case) -> Probe:
-    model, inputs = quantize_case(case, case_graph(case))
-    maps = run_reference(model, inputs[:1], keep_maps=True).maps
-    layer = next(layer for layer in model.layers if layer.node.operator == case.operator)
+    model, fed = quantize_case(case, case_graph(case))
+    maps = run_reference(model, fed[:1], keep_maps=True).maps
+    layer = next(layer for layer in model.layers if layer.output == "output")
     tensors = model.graph.node_inputs(layer.node)
     positions = [position for position, tensor in enumerate(tensors) if tensor.data is None]
     kernel = layer.kernel
@@ -95,7 +114,9 @@ def probe(case: Case) -> Probe:
     def needed(region: Region) -> tuple[Region, ...]:
         return tuple(case.operator.input_region(region, tensors, position) for position in positions)
 
-    return Probe(kernel, tuple(maps[name][0] for name in layer.inputs), maps[layer.output][0], needed)
+    inputs = tuple(maps[name][0] for name in layer.inputs)
+    bits = tuple(form.bits for form in layer.forms), layer.output_form.bits
+    return Probe(kernel, inputs, maps[layer.output][0], bits, needed)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +176,7 @@ def test_a_row_of_a_tile_needs_no_more_than_its_region(
     height, width, _ = each.output.shape
     # With no spare row the ring is as small as it may be; with one, a row too much that is read holds random bytes.
     for columns, spare in itertools.product(cuts(width), (0, 1)):
-        output = Tile.make(each.output, columns, max(1, height // 2), generator)
+        output = Tile.make(each.output, each.bits[1], columns, max(1, height // 2), generator)
         for row in range(height):
             expected = Tile(output.buffer.copy(), output.held)
             expected.load(each.output, row)
@@ -168,9 +189,9 @@ def compute_row(
 ) -> None:
     """Calls the kernel for one row of `output`; its inputs hold what that row needs and `spare` random rows."""
     tiles = []
-    for whole, source in zip(each.inputs, each.needed(region), strict=True):
+    for whole, bits, source in zip(each.inputs, each.bits[0], each.needed(region), strict=True):
         rows = max(1, source.rows + spare)
-        tile = Tile.make(whole, (source.first_column, source.last_column), rows, generator)
+        tile = Tile.make(whole, bits, (source.first_column, source.last_column), rows, generator)
         for row in range(source.first_row, source.last_row):
             tile.load(whole, row)
         tiles.append(tile)
