@@ -7,6 +7,7 @@ __all__ = ["QuantizeOptions", "quantize"]
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import mcukit
@@ -137,6 +138,7 @@ def _files(
         calibrated=quantized.calibrated,
         errors=quantized.errors,
         tflite=tflite.facts,
+        classes=quantized.classes,
         measurement=measurement,
     )
     texts = {f"model/{file}": text for file, text in c_files.items()}
@@ -177,6 +179,7 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
             "flash": options.flash,
             "calibration_limit": options.calibration_limit,
             "plan": Path(options.plan).name,
+            "bits": None if options.bits is None else asdict(options.bits),
             "push_rows": options.push_rows,
             "tflite_patches": options.tflite_patches,
         },
