@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From statistics to ranges: which real values an 8-bit map can express."""
+"""From statistics to ranges: which real values a map can express."""
 
 from __future__ import annotations
 
 __all__ = [
     "DEFAULT_RANGES",
+    "MAP_BY_MAP",
     "MAP_RANGE_METHODS",
     "OUTPUT_ERROR",
     "RANGE_METHODS",
@@ -17,9 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.graph.graph import Quantization
+
+Float64Array = npt.NDArray[np.float64]
 
 SMALLEST_SPAN = 1e-6
 """A map that is constant zero still needs a scale."""
@@ -54,12 +58,17 @@ def quantization_of(span: Range, bits: int = 8) -> Quantization:
     return Quantization.per_tensor(float(scale), min(max(zero_point, lowest), highest), bits)
 
 
-def _min_max(statistics: MapStatistics) -> Range:
+def _min_max(statistics: MapStatistics, _bits: int) -> Range:
     return Range.around_zero(statistics.minimum, statistics.maximum)
 
 
-def _percentile(statistics: MapStatistics, tail: float = 1e-4) -> Range:
-    """Leaves out the fraction `tail` of all values, half at each end."""
+_TAILS = {8: 1e-4, 4: 1e-3, 2: 1e-2}
+"""The fewer levels there are, the more one of them is worth."""
+
+
+def _percentile(statistics: MapStatistics, bits: int) -> Range:
+    """Leaves out a fraction of all values, half at each end."""
+    tail = _TAILS[bits]
     cumulative = np.cumsum(statistics.counts) / max(int(statistics.counts.sum()), 1)
     first = int(np.searchsorted(cumulative, tail / 2, side="right"))
     last = int(np.searchsorted(cumulative, 1 - tail / 2, side="left"))
@@ -68,15 +77,16 @@ def _percentile(statistics: MapStatistics, tail: float = 1e-4) -> Range:
     return Range.around_zero(low, high)
 
 
-def _mean_squared_error(statistics: MapStatistics, bits: int = 8) -> Range:
+def _mean_squared_error(statistics: MapStatistics, bits: int) -> Range:
     """The shrunken range with the least expected squared error: rounding inside, clipping outside.
 
-    Both ends shrink on a grid of their own, down to a third of the whole.
+    Both ends shrink on a grid of their own: with 8 bits down to a third of the whole, with fewer further.
     """
-    whole = _min_max(statistics)
+    whole = _min_max(statistics, bits)
     centres, weights = statistics.centres(), statistics.counts.astype(np.float64)
     weights = weights / max(weights.sum(), 1.0)
-    steps = np.linspace(1.0, 0.34, 45)
+    steps = np.linspace(1.0, 0.34, 45) if bits == 8 else np.linspace(1.0, 0.04, 65)
+    error_of = _expected_error if bits == 8 else _exact_error
     best, best_error = whole, np.inf
     high = whole.maximum
     for side in ("maximum", "minimum"):
@@ -86,16 +96,27 @@ def _mean_squared_error(statistics: MapStatistics, bits: int = 8) -> Range:
             high = start.maximum * step if side == "maximum" else start.maximum
             if high - low < SMALLEST_SPAN:
                 continue
-            width = (high - low) / ((1 << bits) - 1)
-            outside = np.maximum(low - centres, 0.0) + np.maximum(centres - high, 0.0)
-            inside = outside == 0.0
-            error = float(np.dot(weights, outside**2) + np.dot(weights, inside) * width**2 / 12)
+            error = error_of(Range(low, high), bits, centres, weights)
             if error < best_error:
                 best, best_error = Range(low, high), error
     return best
 
 
-MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics], Range]] = {
+def _expected_error(span: Range, bits: int, centres: Float64Array, weights: Float64Array) -> float:
+    """Of values spread evenly over each step."""
+    width = (span.maximum - span.minimum) / ((1 << bits) - 1)
+    outside = np.maximum(span.minimum - centres, 0.0) + np.maximum(centres - span.maximum, 0.0)
+    inside = outside == 0.0
+    return float(np.dot(weights, outside**2) + np.dot(weights, inside) * width**2 / 12)
+
+
+def _exact_error(span: Range, bits: int, centres: Float64Array, weights: Float64Array) -> float:
+    """Of the very values: where steps are wide, it matters that most values lie near zero."""
+    grid = quantization_of(span, bits)
+    return float(np.dot(weights, (grid.dequantize(grid.quantize(centres)) - centres) ** 2))
+
+
+MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics, int], Range]] = {
     "min-max": _min_max,
     "percentile": _percentile,
     "mse": _mean_squared_error,
@@ -103,13 +124,16 @@ MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics], Range]] = {
 """Methods that look at one map alone."""
 
 OUTPUT_ERROR = "output-error"
-"""Whichever of the others does least harm at the network's output: mcukit.precision.calibrated."""
+"""Whichever of these does least harm at the network's output: mcukit.precision.calibrated."""
 
-RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, *MAP_RANGE_METHODS)
+MAP_BY_MAP = "map-by-map"
+"""For each map the range that does least harm at the network's output: mcukit.precision.map_ranges."""
+
+RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, MAP_BY_MAP, *MAP_RANGE_METHODS)
 
 DEFAULT_RANGES = OUTPUT_ERROR
 
 
-def choose_range(statistics: MapStatistics, method: str) -> Range:
-    """The range of one map; method is a key of MAP_RANGE_METHODS."""
-    return MAP_RANGE_METHODS[method](statistics)
+def choose_range(statistics: MapStatistics, method: str, bits: int = 8) -> Range:
+    """The range of one map of so many bits; method is a key of MAP_RANGE_METHODS."""
+    return MAP_RANGE_METHODS[method](statistics, bits)
