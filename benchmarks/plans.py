@@ -147,7 +147,7 @@ def _emulate(model: IntegerModel, plan: Plan) -> tuple[int, int, int]:
     with tempfile.TemporaryDirectory(prefix="mcukit-benchmark-") as folder:
         for name, text in generate_c(model, plan).items():
             Path(folder, name).write_text(text)
-        layers = sum(layer.kernel is not None for layer in model.layers)
+        layers = len(model.steps)
         sources = CSources(file_stem(model.name), Path(folder), layers, model.input.elements, model.outputs[0].elements)
         inputs = np.random.default_rng(0).integers(-128, 128, (1, model.input.elements)).astype(np.int8)
         run = run_on_target(sources, TARGET, inputs)

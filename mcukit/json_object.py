@@ -88,6 +88,15 @@ class JsonObject:
             return default
         return tuple(self._integer(f"{key}[{index}]", item, 1, maximum) for index, item in enumerate(value))
 
+    def counts(self, key: str, maximum: int) -> tuple[int, ...]:
+        """A list of integers of 0 to maximum."""
+        expected = "a list of integers"
+        value = self.value(key, expected)
+        if not isinstance(value, list):
+            self._refuse(key, value, expected)
+            return ()
+        return tuple(self._integer(f"{key}[{index}]", item, 0, maximum) for index, item in enumerate(value))
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of strings, at least one."""
         expected = "a list of strings"
@@ -96,6 +105,10 @@ class JsonObject:
             return tuple(value)
         self._refuse(key, value, expected)
         return ()
+
+    def nested(self, key: str) -> JsonObject:
+        """An object in the object."""
+        return JsonObject(self.value(key, "an object"), self._place(key), self.problems)
 
     def objects(self, key: str) -> tuple[JsonObject, ...]:
         """A list of objects."""

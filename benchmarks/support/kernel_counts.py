@@ -92,7 +92,7 @@ def count_kernel(function: str, shapes: Sequence[Shaped], target: str) -> tuple[
     names = [network.branch(position, shaped) for position, shaped in enumerate(shapes)]
     graph = Graph(_NAME, network.tensors, tuple(network.nodes), ("input",), (names[-1],))
     model = _quantize(graph)
-    layers = [layer for layer in model.layers if layer.kernel is not None]
+    layers = model.steps
     counted = _run(model, layers, target)
     by_name = {layer.name: (layer, instructions) for layer, instructions in zip(layers, counted, strict=True)}
     return tuple(_sample(function, model, shaped, *by_name[name]) for name, shaped in zip(names, shapes, strict=True))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From statistics to ranges: which real values a map can express."""
+"""From statistics to ranges: which real values an 8-bit map can express."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ Float64Array = npt.NDArray[np.float64]
 
 SMALLEST_SPAN = 1e-6
 """A map that is constant zero still needs a scale."""
+
+CLIPPED_TAILS = {8: 1e-4, 4: 1e-3, 2: 1e-2}
+"""By bits: the share of values that percentile ranges leave out, half of it at each end; fewer steps cost more each."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,12 @@ def quantization_of(span: Range, bits: int = 8) -> Quantization:
     return Quantization.per_tensor(float(scale), min(max(zero_point, lowest), highest), bits)
 
 
-def _min_max(statistics: MapStatistics, _bits: int) -> Range:
+def _min_max(statistics: MapStatistics, bits: int = 8) -> Range:  # noqa: ARG001
     return Range.around_zero(statistics.minimum, statistics.maximum)
 
 
-_TAILS = {8: 1e-4, 4: 1e-3, 2: 1e-2}
-"""The fewer levels there are, the more one of them is worth."""
-
-
-def _percentile(statistics: MapStatistics, bits: int) -> Range:
-    """Leaves out a fraction of all values, half at each end."""
-    tail = _TAILS[bits]
+def _percentile(statistics: MapStatistics, bits: int = 8) -> Range:
+    tail = CLIPPED_TAILS[bits]
     cumulative = np.cumsum(statistics.counts) / max(int(statistics.counts.sum()), 1)
     first = int(np.searchsorted(cumulative, tail / 2, side="right"))
     last = int(np.searchsorted(cumulative, 1 - tail / 2, side="left"))
@@ -77,16 +75,16 @@ def _percentile(statistics: MapStatistics, bits: int) -> Range:
     return Range.around_zero(low, high)
 
 
-def _mean_squared_error(statistics: MapStatistics, bits: int) -> Range:
+def _mean_squared_error(statistics: MapStatistics, bits: int = 8) -> Range:
     """The shrunken range with the least expected squared error: rounding inside, clipping outside.
 
-    Both ends shrink on a grid of their own: with 8 bits down to a third of the whole, with fewer further.
+    Both ends shrink on a grid of their own, down to a third of the whole, or to a twentieth with fewer than 8 bits.
     """
-    whole = _min_max(statistics, bits)
+    whole = _min_max(statistics)
     centres, weights = statistics.centres(), statistics.counts.astype(np.float64)
     weights = weights / max(weights.sum(), 1.0)
-    steps = np.linspace(1.0, 0.34, 45) if bits == 8 else np.linspace(1.0, 0.04, 65)
-    error_of = _expected_error if bits == 8 else _exact_error
+    steps = np.linspace(1.0, 0.34, 45) if bits == 8 else np.linspace(1.0, 0.05, 58)
+    expected = _error_of_steps if bits == 8 else _error_of_grid
     best, best_error = whole, np.inf
     high = whole.maximum
     for side in ("maximum", "minimum"):
@@ -96,24 +94,25 @@ def _mean_squared_error(statistics: MapStatistics, bits: int) -> Range:
             high = start.maximum * step if side == "maximum" else start.maximum
             if high - low < SMALLEST_SPAN:
                 continue
-            error = error_of(Range(low, high), bits, centres, weights)
+            error = expected(centres, weights, Range(low, high), bits)
             if error < best_error:
                 best, best_error = Range(low, high), error
     return best
 
 
-def _expected_error(span: Range, bits: int, centres: Float64Array, weights: Float64Array) -> float:
-    """Of values spread evenly over each step."""
+def _error_of_steps(centres: Float64Array, weights: Float64Array, span: Range, bits: int) -> float:
+    """As if rounding errors were spread evenly over a step, which is true of small steps."""
     width = (span.maximum - span.minimum) / ((1 << bits) - 1)
     outside = np.maximum(span.minimum - centres, 0.0) + np.maximum(centres - span.maximum, 0.0)
-    inside = outside == 0.0
-    return float(np.dot(weights, outside**2) + np.dot(weights, inside) * width**2 / 12)
+    return float(np.dot(weights, outside**2) + np.dot(weights, outside == 0.0) * width**2 / 12)
 
 
-def _exact_error(span: Range, bits: int, centres: Float64Array, weights: Float64Array) -> float:
-    """Of the very values: where steps are wide, it matters that most values lie near zero."""
+def _error_of_grid(centres: Float64Array, weights: Float64Array, span: Range, bits: int) -> float:
+    """Of the very values that a range is quantized to; with few bits, rounding the zero point counts too."""
     grid = quantization_of(span, bits)
-    return float(np.dot(weights, (grid.dequantize(grid.quantize(centres)) - centres) ** 2))
+    integers = np.rint(centres / grid.tensor_scale) + grid.zero_point
+    real = (np.clip(integers, grid.minimum, grid.maximum) - grid.zero_point) * grid.tensor_scale
+    return float(np.dot(weights, (real - centres) ** 2))
 
 
 MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics, int], Range]] = {
@@ -121,7 +120,7 @@ MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics, int], Range]] = {
     "percentile": _percentile,
     "mse": _mean_squared_error,
 }
-"""Methods that look at one map alone."""
+"""Methods that look at one map alone; the number of bits is what the range is for."""
 
 OUTPUT_ERROR = "output-error"
 """Whichever of these does least harm at the network's output: mcukit.precision.calibrated."""

@@ -44,7 +44,7 @@ def measure(model: IntegerModel, name: str, c_files: Mapping[str, str], target: 
 
     Raises McukitError "missing-tool" where compiler or emulator are not installed.
     """
-    computed = [layer for layer in model.layers if layer.kernel is not None]
+    computed = model.steps
     quantization = model.input.quantization
     if quantization is None:
         raise ValueError("the input is not quantized")

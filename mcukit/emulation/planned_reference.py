@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from mcukit.emulation.branches import wide_images
 from mcukit.emulation.reference import BATCH_ELEMENTS, ReferenceRun, checked_inputs
 from mcukit.errors import McukitError
 from mcukit.graph.region import Region
@@ -19,7 +20,8 @@ from mcukit.planning.dataflow import INPUT, Dataflow, Source
 from mcukit.planning.layout import Layout, Span, needed_region, whole_span
 from mcukit.planning.plan import Plan
 from mcukit.planning.schedule import Call, partition, schedule
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.branches import narrow_name
+from mcukit.quantized.integer import IntegerModel, MapForm
 from mcukit.quantized.packing import pack, unpack
 
 Int8Array = npt.NDArray[np.int8]
@@ -45,7 +47,9 @@ def run_planned_reference(
     calls = schedule(flow, stages, plan.pushed)
     inputs = checked_inputs(model, inputs)
     largest = max(plan.arena_bytes, *(tensor.elements for tensor in model.graph.maps()))
-    batch = max(1, BATCH_ELEMENTS // largest)
+    # Where the values of an image say which form a tile takes, each image goes a way of its own.
+    alone = model.branches is not None and model.branches.test is not None
+    batch = 1 if alone else max(1, BATCH_ELEMENTS // largest)
     runs = []
     for start in range(0, len(inputs), batch):
         machine = _Machine(layout, inputs[start : start + batch], keep_maps)
@@ -55,7 +59,7 @@ def run_planned_reference(
     return ReferenceRun(
         tuple(np.concatenate(parts) for parts in zip(*(run.outputs for run in runs), strict=True)),
         {name: np.concatenate([run.maps[name] for run in runs]) for name in runs[0].maps},
-        runs[0].computed,
+        {name: np.concatenate([run.computed[name] for run in runs]) for name in runs[0].computed},
     )
 
 
@@ -72,10 +76,16 @@ class _Machine:
         self.maps: dict[str, Int8Array] = {}
         self.computed: dict[str, npt.NDArray[np.bool_]] = {}
         if keep_maps:
-            for name in self.flow.producer:
-                height, width, channels = self.flow.shape(name)
+            shapes = {name: self.flow.shape(name) for name in self.flow.producer}
+            shapes |= {
+                narrow_name(layer.output): self.flow.shape(layer.output)
+                for layer in self.flow.layers[: len(self.flow.narrow)]
+            }
+            for name, (height, width, channels) in shapes.items():
                 self.maps[name] = np.zeros((len(inputs), height, width, channels), np.int8)
-                self.computed[name] = np.zeros((height, width), np.bool_)
+                self.computed[name] = np.zeros((len(inputs), height, width), np.bool_)
+        self._tile: tuple[int, Tile] | None = None
+        self._narrow = False
         self._apart = [self._is_apart(layer) for layer in range(len(self.flow.layers))]
         if self.flow.model.input.name in layout.whole:
             self._write(self.flow.model.input.name, _ANY_TILE, self.flow.whole(self.flow.model.input.name), inputs)
@@ -88,6 +98,9 @@ class _Machine:
             self._write(name, call.tile, rows, self.inputs[:, call.first_row : call.last_row])
             return
         tiles = self.layout.stages[call.stage]
+        if self._tile != (call.stage, call.tile):
+            self._tile = call.stage, call.tile
+            self._narrow = self._takes_narrow_form(call)
         columns = tiles.regions[call.tile][call.layer - tiles.first]
         region = replace(columns, first_row=call.first_row, last_row=call.last_row)
         if self._apart[call.layer]:
@@ -102,16 +115,27 @@ class _Machine:
         for name in self.flow.views if self.maps else ():
             owner = self.flow.owner(name)
             shape = self.flow.shape(name)
-            values = np.broadcast_to(self.computed[owner][:, :, np.newaxis], self.flow.shape(owner))
-            self.computed[name] = np.logical_and.reduce(values.reshape(shape), axis=2)
+            values = np.broadcast_to(self.computed[owner][..., np.newaxis], (len(self.inputs), *self.flow.shape(owner)))
+            self.computed[name] = np.logical_and.reduce(values.reshape(-1, *shape), axis=3)
             self.maps[name] = self.maps[owner].reshape(-1, *shape)
         return ReferenceRun(outputs, self.maps, self.computed)
 
+    def _takes_narrow_form(self, call: Call) -> bool:
+        """Which form a tile takes; of images that the machine runs together all take the same."""
+        branches = self.flow.model.branches
+        if branches is None or call.stage:
+            return False
+        source = self.flow.model.input.name
+        part = self._read(source, call.tile, self.layout.stages[0].inputs[call.tile][source])
+        return not wide_images(branches, call.tile, part)[0]
+
     def _compute(self, call: Call, region: Region) -> None:
         """A part of a layer's output: one row, unless its buffer shares no memory with those that the call reads."""
-        layer, sources = self.flow.layers[call.layer], self.flow.sources[call.layer]
+        sources = self.flow.sources[call.layer]
+        name = self.flow.layers[call.layer].output
+        layer = self.flow.narrow[call.layer] if self._narrow else self.flow.layers[call.layer]
         parts = [needed_region(self.flow, call.layer, replace(source, views=()), region) for source in sources]
-        written = self.layout.spans(layer.output, call.tile, region)
+        written = self.layout.spans(name, call.tile, region, narrow=self._narrow)
         scratch = self.layout.scratch(call.layer)
         self._destroy([scratch] if scratch else [])
         operands: dict[int, Int8Array] = {}
@@ -125,12 +149,13 @@ class _Machine:
             if source.position not in operands:
                 operands[source.position] = self._operand(call, source, part)
         values = layer.operator.crop(region, parts).evaluate([operands[source.position] for source in sources])
-        self._write(layer.output, call.tile, region, values)
+        self._write(name, call.tile, region, values)
         self._destroy([scratch] if scratch else [])
 
     def _spans_of(self, call: Call, source: Source, region: Region) -> list[Span]:
         """Where that lies which a source holds for a part of the output."""
-        return self.layout.spans(source.map, call.tile, needed_region(self.flow, call.layer, source, region))
+        part = needed_region(self.flow, call.layer, source, region)
+        return self.layout.spans(source.map, call.tile, part, narrow=self._narrow)
 
     def _operand(self, call: Call, source: Source, part: Region) -> Int8Array:
         """The part of a layer's input that it reads, through its views."""
@@ -146,24 +171,27 @@ class _Machine:
         return values.reshape(-1, *self.flow.shape(name))
 
     def _read(self, name: str, tile: Tile, region: Region) -> Int8Array:
-        form = self.flow.form(name)
+        form = self._form(name)
         shape = (len(self.inputs), region.rows, region.columns)
         if not region.pixels:
             return np.empty((*shape, form.channels), np.int8)
-        rows = [self.memory[span.region][:, span.start : span.end] for span in self.layout.spans(name, tile, region)]
+        spans = self.layout.spans(name, tile, region, narrow=self._narrow)
+        rows = [self.memory[span.region][:, span.start : span.end] for span in spans]
         packed = np.stack(rows, axis=1).reshape(*shape, form.pixel_bytes)
         return unpack(packed, form.bits, form.channels)
 
     def _write(self, name: str, tile: Tile, region: Region, values: Int8Array) -> None:
-        spans = self.layout.spans(name, tile, region)
-        packed = pack(values, self.flow.form(name).bits)
+        spans = self.layout.spans(name, tile, region, narrow=self._narrow)
+        packed = pack(values, self._form(name).bits)
         for span, row in zip(spans, packed.reshape(len(values), region.rows, -1).swapaxes(0, 1), strict=True):
             self.memory[span.region][:, span.start : span.end] = row
         if name not in self.maps:
             return
+        if self._narrow:
+            name = narrow_name(name)
         place = slice(region.first_row, region.last_row), slice(region.first_column, region.last_column)
-        kept, computed = self.maps[name][:, *place], self.computed[name][place]
-        if (kept != values)[:, computed].any():
+        kept, computed = self.maps[name][:, *place], self.computed[name][:, *place]
+        if (kept != values)[computed].any():
             raise McukitError(
                 "bad-plan",
                 f"a part of {region} is computed twice, with different results",
@@ -172,6 +200,9 @@ class _Machine:
             )
         kept[:] = values
         computed[:] = True
+
+    def _form(self, name: str) -> MapForm:
+        return self.flow.narrow_form(name) if self._narrow else self.flow.form(name)
 
     def _destroy(self, spans: Sequence[Span]) -> None:
         for span in spans:

@@ -65,7 +65,7 @@ def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: Mo
     writer = LayerWriter(flow, plan, names)
     staged = [
         stage_context(flow, names, tiles, number, plan.pushed and number == 0)
-        | {"layers": [writer.context(index, tiles) for index in range(tiles.first, tiles.last)]}
+        | {"layers": [form for index in range(tiles.first, tiles.last) for form in writer.contexts(index, tiles)]}
         for number, tiles in enumerate(stages)
     ]
     model = flow.model
@@ -75,11 +75,11 @@ def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: Mo
         "title": title,
         "name": names.model,
         "macro": names.model.upper(),
-        "headers": sorted({"mcukit_nn.h", *(f"{kernel.function}.h" for kernel in flow.kernels)}),
+        "headers": _headers(model),
         "arena_bytes": plan.arena_bytes,
         "arenas": [_arena(plan, names, region) for region in plan.arenas],
         "weight_bytes": model.weight_bytes,
-        "layer_count": len(flow.layers),
+        "layer_count": len(model.steps),
         "stages": staged,
         "arrays": writer.arrays,
         "pushed": plan.pushed,
@@ -99,6 +99,12 @@ def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: Mo
             _interface(plan, names, tensor, index, len(model.outputs)) for index, tensor in enumerate(model.outputs)
         ],
     }
+
+
+def _headers(model: IntegerModel) -> list[str]:
+    functions = {layer.kernel.function for layer in model.steps if layer.kernel}
+    tested = model.branches is not None and model.branches.test is not None
+    return sorted({"mcukit_nn.h", *(f"{function}.h" for function in functions), *(["mk_outliers.h"] * tested)})
 
 
 def _arena(plan: Plan, names: ModelNames, region: str) -> dict[str, Any]:

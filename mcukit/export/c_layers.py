@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mcukit.export.c_maps import map_initializer, tile_initializers
+from mcukit.export.c_maps import map_initializer, narrow_initializers, tile_initializers
 from mcukit.export.c_names import ModelNames
 from mcukit.export.names import comment_text
 from mcukit.graph.graph import Tensor, map_shape
@@ -45,18 +45,27 @@ class LayerWriter:
         self._plan = plan
         self._names = names
         self.arrays: list[Array] = []
+        self._written: dict[int, list[tuple[str, ConstantArray]]] = {}
 
-    def context(self, index: int, tiles: StageTiles) -> dict[str, Any]:
-        layer, kernel = self._flow.layers[index], self._flow.kernels[index]
-        names, graph = self._names, self._flow.model.graph
+    def contexts(self, index: int, tiles: StageTiles) -> list[dict[str, Any]]:
+        """A layer, and its narrow form if it has one."""
+        forms = [False, True] if index < len(self._flow.narrow) else [False]
+        return [self._context(index, tiles, narrow=narrow) for narrow in forms]
+
+    def _context(self, index: int, tiles: StageTiles, *, narrow: bool) -> dict[str, Any]:
+        layer = self._flow.narrow[index] if narrow else self._flow.layers[index]
+        kernel = layer.kernel
+        if kernel is None:
+            raise ValueError(f"'{layer.name}' computes nothing")
+        names, graph = self._names, self._flow.model.graph_of(layer)
         output = graph.tensors[layer.output]
         macs = self._flow.macs[index]
-        constant_maps = self._constant_maps(index, layer, kernel)
-        operands = list(self._operands(index, {m["position"]: m["identifier"] for m in constant_maps}))
-        tiled = names.has_tiles(index)
+        identifier = names.narrow[index] if narrow else names.layers[index]
+        constant_maps = self._constant_maps(index, layer, kernel, identifier)
+        operands = list(self._operands(index, {m["position"]: m["identifier"] for m in constant_maps}, narrow=narrow))
         return {
-            "index": index,
-            "identifier": names.layers[index],
+            "index": index + len(self._flow.layers) if narrow else index,
+            "identifier": identifier,
             "comment": comment_text(layer.name),
             "operator": layer.node.operator.op_name,
             "geometry": _geometry(layer),
@@ -64,18 +73,30 @@ class LayerWriter:
             "output_shape": _shape_text(output),
             "cost": f", {macs:,} MACs" if macs else "",
             "function": kernel.function,
+            "bits": _bits(layer),
             "fields": list(self._fields(index, layer, kernel)),
             "constant_maps": constant_maps,
-            "tiled": tiled,
-            "tiles": tile_initializers(self._flow, self._plan, names, tiles, index) if tiled else [],
-            "map": map_initializer(self._flow, self._plan, names, layer.output)
-            if not tiled or names.is_read_whole(index)
-            else None,
+            "tiled": names.has_tiles(index),
+            **self._maps(index, tiles, narrow=narrow),
             "height": map_shape(output.shape)[0],
-            "output_map": names.output_map(index),
+            "output_map": names.output_map(index, narrow=narrow),
             "input_array": ", ".join(operands) if kernel.inputs_as_array else "",
-            "call": self._call(index, layer, kernel, operands),
+            "call": self._call(index, kernel, operands, identifier, names.output_map(index, narrow=narrow)),
         }
+
+    def _maps(self, index: int, tiles: StageTiles, *, narrow: bool) -> dict[str, Any]:
+        """The mk_map of all that a layer computes, where someone asks for it, and those of its tiles."""
+        flow, plan, names = self._flow, self._plan, self._names
+        tiled, output = names.has_tiles(index), flow.layers[index].output
+        if not narrow:
+            whole = not tiled or names.is_read_whole(index)
+            return {
+                "tiles": tile_initializers(flow, plan, names, tiles, index) if tiled else [],
+                "map": map_initializer(flow, plan, names, output) if whole else None,
+            }
+        # What leaves the stage is the same map for both forms.
+        own = [] if names.is_outgoing(index) else narrow_initializers(flow, plan, names, tiles, index)
+        return {"tiles": own if tiled else [], "map": own[0] if own and not tiled else None}
 
     def _fields(self, index: int, layer: Layer, kernel: Kernel) -> Iterator[dict[str, Any]]:
         """Members of the parameter struct; those of a struct inside it ("window.stride_x") become one initializer."""
@@ -89,39 +110,48 @@ class LayerWriter:
     def _field_text(self, index: int, field: Field, layer: Layer) -> str:
         return self._constant(index, field.value, layer) if isinstance(field.value, ConstantArray) else str(field.value)
 
-    def _call(self, index: int, layer: Layer, kernel: Kernel, operands: list[str]) -> str:
-        arguments = [f"&{self._names.layers[index]}_params"] if kernel.fields else []
+    def _call(self, index: int, kernel: Kernel, operands: list[str], identifier: str, output: str) -> str:
+        arguments = [f"&{identifier}_params"] if kernel.fields else []
         arguments += ["inputs", str(len(operands))] if kernel.inputs_as_array else operands
-        arguments += [f"&{self._names.output_map(index)}", "first_row", "last_row"]
-        if layer.name in self._plan.scratch:
-            arguments.append(self._names.address(self._plan.scratch[layer.name]))
+        arguments += [f"&{output}", "first_row", "last_row"]
+        place = self._plan.scratch.get(self._flow.layers[index].name)
+        if kernel.scratch_bytes and place is not None:
+            arguments.append(self._names.address(place))
         elif kernel.takes_scratch or kernel.scratch_bytes:
             arguments.append("0")
         return f"{kernel.function}({', '.join(arguments)});"
 
-    def _operands(self, index: int, constants: dict[int, str]) -> Iterator[str]:
+    def _operands(self, index: int, constants: dict[int, str], *, narrow: bool) -> Iterator[str]:
         """Addresses of maps in the kernel's order: constants take their positions among the feature maps."""
         layer = self._flow.layers[index]
-        feature_maps = iter([self._names.operand(name, index) for name in layer.inputs])
+        feature_maps = iter([self._names.operand(name, index, narrow=narrow) for name in layer.inputs])
         for position in range(len(layer.inputs) + len(constants)):
             yield f"&{constants[position] if position in constants else next(feature_maps)}"
 
-    def _constant_maps(self, index: int, layer: Layer, kernel: Kernel) -> list[dict[str, Any]]:
+    def _constant_maps(self, index: int, layer: Layer, kernel: Kernel, identifier: str) -> list[dict[str, Any]]:
         """Constant operands that the kernel reads like maps. The cast drops const: kernels only read their inputs."""
         maps = []
         for position, array, (height, width, channels) in kernel.constant_maps:
             name = self._constant(index, array, layer)
-            identifier = self._names.claim(f"{self._names.layers[index]}_{array.suffix}", f"constant_{position}")
+            claimed = self._names.claim(f"{identifier}_{array.suffix}", f"constant_{position}")
             initializer = f"MK_WHOLE_MAP((int8_t *){name}, {height}, {width}, {channels}, 8)"
-            maps.append({"position": position, "identifier": f"{identifier}_map", "initializer": initializer})
+            maps.append({"position": position, "identifier": f"{claimed}_map", "initializer": initializer})
         return maps
 
     def _constant(self, index: int, array: ConstantArray, layer: Layer) -> str:
-        """Remembers an array for the weights file; its name."""
-        name = f"{self._names.model}_{self._names.layers[index]}_{array.suffix}"
+        """Remembers an array for the weights file; its name. What both forms of a layer have is there once."""
+        identifier = self._names.layers[index]
+        if layer is not self._flow.layers[index]:
+            identifier = self._names.narrow[index]
+            for name, earlier in self._written[index]:
+                if array.same_as(earlier):
+                    return name
+        name = f"{self._names.model}_{identifier}_{array.suffix}"
+        if layer is self._flow.layers[index]:
+            self._written.setdefault(index, []).append((name, array))
         shape = "x".join(str(size) for size in array.values.shape)
         meaning = f"{array.suffix} {array.meaning}, {shape}"
-        region = self._plan.weights.get(layer.name, "")
+        region = self._plan.weights.get(self._flow.layers[index].name, "")
         text = _wrap(array.values)
         self.arrays.append(
             Array(name, array.c_type, array.values.size, text, comment_text(layer.name), meaning, region)
@@ -139,6 +169,15 @@ def _geometry(layer: Layer) -> str:
     if window.dilation != (1, 1):
         text += f" dilation {window.dilation[0]}x{window.dilation[1]}"
     return text + (f" pads {','.join(map(str, window.pads))}" if any(window.pads) else "")
+
+
+def _bits(layer: Layer) -> str:
+    """Bits of maps and weights, where they are not 8 throughout."""
+    if not layer.is_packed:
+        return ""
+    sources = " and ".join(str(form.bits) for form in layer.forms)
+    weights = f", weights {layer.operator.weight_bits}" if layer.node.operator.has_weights else ""
+    return f", bits {sources} -> {layer.output_form.bits}{weights}"
 
 
 def _shape_text(tensor: Tensor) -> str:

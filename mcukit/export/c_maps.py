@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["map_initializer", "tile_initializers"]
+__all__ = ["map_initializer", "narrow_initializers", "tile_initializers"]
 
 from mcukit.export.c_names import ModelNames
 from mcukit.planning.dataflow import Dataflow
@@ -28,6 +28,21 @@ def tile_initializers(flow: Dataflow, plan: Plan, names: ModelNames, tiles: Stag
     spans = [columns[layer - tiles.first] for columns in tiles.columns]
     whole = tensor in tiles.outgoing or tensor in flow.viewed
     return [_tile(flow, names, tensor, place, whole, (first, last)) for first, last in spans]
+
+
+def narrow_initializers(flow: Dataflow, plan: Plan, names: ModelNames, tiles: StageTiles, layer: int) -> list[str]:
+    """The same for a layer's narrow form, one for all columns where these are no tiles.
+
+    Rows begin where those of the other form do: the buffer is as wide as that one needs.
+    """
+    tensor = flow.layers[layer].output
+    place, form = plan.maps[tensor], flow.narrow_form(tensor)
+    row_bytes = place.columns * flow.form(tensor).pixel_bytes
+    return [
+        f"MK_TILE_MAP({names.address(place)}, {row_bytes}, {place.rows}, {first}, {last - first}, "
+        f"{form.height}, {form.width}, {form.channels}, {form.bits})"
+        for first, last in (columns[layer - tiles.first] for columns in tiles.columns)
+    ]
 
 
 def _tile(flow: Dataflow, names: ModelNames, tensor: str, place: Place, whole: bool, columns: tuple[int, int]) -> str:

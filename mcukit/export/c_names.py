@@ -25,6 +25,11 @@ class ModelNames:
             for index, layer in enumerate(flow.layers)
         )
         """By position in Dataflow.layers."""
+        self.narrow = tuple(
+            self._table.claim(layer.name, f"{layer.node.operator.op_name}_{index}_narrow")
+            for index, layer in enumerate(flow.narrow)
+        )
+        """The same for the narrow forms of layers, as far as there are any."""
         self._views = {
             tensor: f"{self._table.claim(f'{layer.name}_view', f'view_{index}')}_map"
             for index, (tensor, layer) in enumerate(flow.views.items())
@@ -42,18 +47,22 @@ class ModelNames:
         producer = self._flow.producer[tensor]
         return "input_map" if producer == INPUT else f"{self.layers[producer]}_map"
 
-    def output_map(self, layer: int) -> str:
-        """What a layer writes, inside its function."""
-        identifier = self.layers[layer]
+    def output_map(self, layer: int, *, narrow: bool = False) -> str:
+        """What a layer writes, inside its function. narrow: of its narrow form."""
+        identifier = self.narrow[layer] if narrow and not self.is_outgoing(layer) else self.layers[layer]
         return f"{identifier}_tiles[tile]" if self.has_tiles(layer) else f"{identifier}_map"
 
-    def operand(self, tensor: str, reader: int) -> str:
+    def operand(self, tensor: str, reader: int, *, narrow: bool = False) -> str:
         """What a layer reads, inside its function: in a stage of column tiles the current tile of the stage's maps."""
         if tensor not in self._views:
             producer = self._flow.producer[tensor]
-            if producer >= self._stage_of[reader].first and self.has_tiles(producer):
-                return f"{self.layers[producer]}_tiles[tile]"
+            if producer >= self._stage_of[reader].first and (narrow or self.has_tiles(producer)):
+                return self.output_map(producer, narrow=narrow)
         return self.map(tensor)
+
+    def is_outgoing(self, layer: int) -> bool:
+        """Whether what a layer computes is read after its stage: both forms of the layer write the same map."""
+        return self._flow.layers[layer].output in self._stage_of[layer].outgoing
 
     def has_tiles(self, layer: int) -> bool:
         """Whether the layer computes its map in several column tiles, each with an mk_map of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["stage_context"]
 
+from collections.abc import Sequence
 from typing import Any
 
 from mcukit.export.c_names import ModelNames
@@ -24,25 +25,60 @@ def stage_context(flow: Dataflow, names: ModelNames, tiles: StageTiles, number: 
         "tile_rows": tiles.stage.tile_rows,
         "tile_columns": tiles.stage.tile_columns,
         "pushed": pushed,
-        "calls": [] if kept else _calls(names, tiles),
+        "calls": [] if kept else _calls(names.layers[tiles.first :], tiles),
         "rows": [[f"{{{first}, {last}}}" for first, last in spans] for spans in tiles.rows],
         "advances": [advance for advance in advances if kept and advance["rows"]],
         "idle": [advance["idle"] for advance in advances if kept and not advance["rows"]],
         "needs": needs if kept else [],
+        "narrow": _narrow_context(flow, names, tiles) if number == 0 and flow.narrow else None,
     }
 
 
-def _calls(names: ModelNames, tiles: StageTiles) -> list[str]:
-    """The layers of one tile. Where there are rows of tiles, a table has the rows of each layer."""
+def _narrow_context(flow: Dataflow, names: ModelNames, tiles: StageTiles) -> dict[str, Any]:
+    """How a tile finds out which form it takes, and what it then runs."""
+    branches = flow.model.branches
+    if branches is None:
+        raise ValueError("the model has no branches")
+    row = "row" if tiles.stage.tile_rows > 1 else "0"
+    column = "tile" if tiles.stage.tile_columns > 1 else "0"
+    source = flow.model.input.name
+    parts = [
+        [tiles.inputs[r, c][source] for c in range(tiles.stage.tile_columns)] for r in range(tiles.stage.tile_rows)
+    ]
+    counts = branches.test.counts if branches.test else ()
+    return {
+        "calls": _calls(names.narrow, tiles),
+        "test": branches.test,
+        "condition": f"!mk_has_outliers(&parts[{row}][{column}], {branches.test.low}, {branches.test.high}, &input_map)"
+        if branches.test
+        else f"!wide[{row}][{column}]",
+        "parts": [
+            [
+                f"{{{p.first_row}, {p.last_row}, {p.first_column}, {p.last_column}, {count}}}"
+                for p, count in zip(line, counts[r * len(line) : (r + 1) * len(line)], strict=True)
+            ]
+            for r, line in enumerate(parts)
+        ]
+        if branches.test
+        else [],
+        "wide": [
+            ", ".join(str(int((r, c) in branches.wide)) for c in range(tiles.stage.tile_columns))
+            for r in range(tiles.stage.tile_rows)
+        ],
+    }
+
+
+def _calls(identifiers: Sequence[str], tiles: StageTiles) -> list[str]:
+    """The layers of one tile, by identifier. Where there are rows of tiles, a table has the rows of each layer."""
     tile = "tile, " if tiles.stage.tile_columns > 1 else ""
     if tiles.stage.tile_rows == 1:
         return [
-            f"run_{names.layers[tiles.first + position]}({tile}{first}, {last});"
-            for position, (first, last) in enumerate(tiles.rows[0])
+            f"run_{identifier}({tile}{first}, {last});"
+            for identifier, (first, last) in zip(identifiers, tiles.rows[0], strict=False)
         ]
     return [
-        f"run_{names.layers[index]}({tile}rows[row][{index - tiles.first}][0], rows[row][{index - tiles.first}][1]);"
-        for index in range(tiles.first, tiles.last)
+        f"run_{identifiers[position]}({tile}rows[row][{position}][0], rows[row][{position}][1]);"
+        for position in range(tiles.last - tiles.first)
     ]
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TfliteBuilder", "add_node", "build_tflite"]
+__all__ = ["TfliteBuilder", "add_operator", "build_tflite"]
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 import mcukit
-from mcukit.graph.graph import Graph, Node, Quantization, Shape, Tensor
+from mcukit.graph.graph import Graph, Quantization, Shape, Tensor
 from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1, UNBOUNDED, Clamp
+from mcukit.ops.operator import Operator
 from mcukit.tflite import schema
 from mcukit.tflite.enums import ActivationFunctionType, BuiltinOperator, TensorType
 from mcukit.tflite.options import MaximumMinimumOptions, Options
@@ -137,22 +138,21 @@ def _parameters(quantization: Quantization) -> schema.QuantizationParameters:
     )
 
 
-def add_node(builder: TfliteBuilder, graph: Graph, node: Node) -> None:
-    """The operators of a node. Maps of fewer than 8 bits are int8 tensors whose values are limited to their range.
+def add_operator(builder: TfliteBuilder, operator: Operator, inputs: Sequence[Tensor], output: Tensor) -> None:
+    """The TFLite operators of one of ours. Maps of fewer than 8 bits are int8 tensors with values of their range only.
 
     TFLite's operators saturate at int8: MINIMUM and MAXIMUM go on where they stop. Operators that move bytes and
     pools don't leave the range of their inputs.
     """
-    output = graph.tensors[node.output]
     quantization = output.quantization
     if quantization is None:
         raise ValueError(f"'{output.name}' is not quantized")
-    if quantization.bits == 8 or node.operator.ties_quantization:
-        node.operator.to_tflite(builder, graph.node_inputs(node), output)
+    if quantization.bits == 8 or operator.ties_quantization:
+        operator.to_tflite(builder, inputs, output)
         return
     wide = replace(quantization, bits=8)
     raw = replace(output, name=builder.own_name(f"{output.name}/int8"), quantization=wide)
-    node.operator.to_tflite(builder, graph.node_inputs(node), raw)
+    operator.to_tflite(builder, inputs, raw)
     upper = builder.temporary(f"{output.name}/below", output.shape, wide)
     for builtin, limit, source, target in (
         (BuiltinOperator.MINIMUM, quantization.maximum, builder.tensor(raw), upper),
@@ -167,6 +167,6 @@ def build_tflite(graph: Graph) -> schema.Model:
     builder = TfliteBuilder(graph.tensors)
     inputs = [builder.tensor(graph.tensors[name]) for name in graph.inputs]
     for node in graph.nodes:
-        add_node(builder, graph, node)
+        add_operator(builder, node.operator, graph.node_inputs(node), graph.tensors[node.output])
     outputs = [builder.tensor(graph.tensors[name]) for name in graph.outputs]
     return builder.model(inputs, outputs, graph.name)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mcukit.errors import McukitError
-from mcukit.export.tflite import TfliteBuilder
+from mcukit.export.tflite import TfliteBuilder, add_operator
 from mcukit.export.tflite_memory import with_memory_plan
 from mcukit.export.tflite_rows import RowStage, row_bounds, row_tiles
 from mcukit.export.tflite_tiles import Margins, Part, Step, TileSteps, part_shape, tile_steps
@@ -30,6 +30,7 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Stage
 from mcukit.planning.schedule import partition
 from mcukit.planning.tiles import StageTiles, tile_macs
+from mcukit.quantized.branches import narrow_name
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.tflite import schema
 from mcukit.tflite.enums import BuiltinOperator
@@ -91,18 +92,22 @@ def stage_model(flow: Dataflow, tiles: StageTiles, margins: dict[Hashable, Margi
 
 @dataclass(eq=False)
 class _Writer:
-    """margins: those of tiles before, by what these look like. written: views that are in the file."""
+    """margins: those of tiles before, by what these look like. written: views that are in the file.
+
+    narrow: whether the tile that is being written takes the narrow form of its layers.
+    """
 
     flow: Dataflow
     margins: dict[Hashable, Margins] = field(default_factory=dict)
     builder: TfliteBuilder = field(init=False)
     written: set[str] = field(default_factory=set)
+    narrow: bool = False
 
     def __post_init__(self) -> None:
         self.builder = TfliteBuilder(self.flow.model.graph.tensors)
 
     def stage(self, tiles: StageTiles) -> None:
-        if not tiles.stage.tiled:
+        if not tiles.stage.tiled and (tiles.first or self.flow.model.branches is None):
             for layer in self.flow.layers[tiles.first : tiles.last]:
                 for name in layer.inputs:
                     self.whole(name)
@@ -136,10 +141,11 @@ class _Writer:
 
     def layer(self, layer: Layer) -> None:
         graph = self.flow.model.graph
-        layer.node.operator.to_tflite(self.builder, graph.node_inputs(layer.node), graph.tensors[layer.output])
+        add_operator(self.builder, layer.node.operator, graph.node_inputs(layer.node), graph.tensors[layer.output])
 
     def tile(self, tiles: StageTiles, tile: tuple[int, int], margins: _Margins) -> dict[str, Tensor]:
         """Writes a tile; its share of each outgoing map."""
+        self.narrow = self._is_narrow(tiles, tile)
         height = self.flow.shape(self.flow.layers[tiles.last - 1].output)[0]
         shares = {name: _share(self.flow.whole(name), tiles.stage, tile, height) for name in tiles.outgoing}
         best = margins.steps(tile, shares)
@@ -153,6 +159,20 @@ class _Writer:
                 tensors[part] = self._part(part, f"{part.map}@{tile[0]},{tile[1]}")
             self._step(step, tensors)
         return {name: tensors[part] for name, part in best.outgoing.items()}
+
+    def _is_narrow(self, tiles: StageTiles, tile: tuple[int, int]) -> bool:
+        """Whether a tile takes the narrow form of its layers."""
+        branches = self.flow.model.branches
+        if branches is None or tiles.first:
+            return False
+        if branches.test is not None:
+            raise McukitError(
+                "unsupported-stage",
+                "standard operators can't choose a tile's precision by its values",
+                where=self.flow.layers[0].name,
+                hint="let positions decide: --vdpc static",
+            )
+        return tile not in branches.wide
 
     def joined(self, name: str, pieces: list[Tensor], axis: int) -> list[Tensor]:
         """Rows (axis 0) or columns (1) of tiles side by side; what is complete is the map itself."""
@@ -173,7 +193,12 @@ class _Writer:
 
     def _part(self, part: Part, name: str) -> Tensor:
         tensor = self.flow.model.graph.tensors[part.map]
-        return replace(tensor, name=self.builder.own_name(name), shape=part_shape(tensor, part.region))
+        quantization = tensor.quantization
+        branches = self.flow.model.branches
+        if self.narrow and branches and narrow_name(part.map) in branches.graph.tensors:
+            quantization = branches.graph.tensors[narrow_name(part.map)].quantization
+        shape = part_shape(tensor, part.region)
+        return Tensor(self.builder.own_name(name), shape, quantization=quantization)
 
     def _step(self, step: Step, tensors: Mapping[Part, Tensor]) -> None:
         output = tensors[step.output]
@@ -184,9 +209,21 @@ class _Writer:
             return
         if step.layer is not None:
             following = iter(maps)
-            inputs = self.flow.model.graph.node_inputs(step.layer.node)
+            inputs = self._node_inputs(step.layer)
             maps = [next(following) if t.data is None else self._constant(t, step, output) for t in inputs]
-        step.operator.to_tflite(self.builder, maps, output)
+        add_operator(self.builder, step.operator, maps, output)
+
+    def _node_inputs(self, layer: Layer) -> tuple[Tensor, ...]:
+        """A layer's inputs with the constants of the form that the tile takes; what both forms have is there once."""
+        wide = self.flow.model.graph.node_inputs(layer.node)
+        branches = self.flow.model.branches
+        if not self.narrow or branches is None:
+            return wide
+        narrow = branches.graph.node_inputs(branches.layers[self.flow.layers.index(layer)].node)
+        return tuple(
+            ours if ours.data is None or _is_same(ours, theirs) else replace(theirs, name=narrow_name(theirs.name))
+            for ours, theirs in zip(wide, narrow, strict=True)
+        )
 
     def _bounds(self, step: Step, source: Shape, target: Shape) -> tuple[int, int]:
         """The constants that a SLICE has: where the cut begins, and its size."""
@@ -213,6 +250,13 @@ class _Writer:
         inner = part.shape[4 - len(output.shape) :]
         name = self.builder.own_name(f"{constant.name}@{region.first_row},{region.first_column}")
         return replace(constant, name=name, shape=(1, *inner), data=np.ascontiguousarray(part).reshape(1, *inner))
+
+
+def _is_same(ours: Tensor, theirs: Tensor) -> bool:
+    """Whether two constants are the same integers and mean the same."""
+    a, b = ours.quantization, theirs.quantization
+    alike = a is b or (a is not None and b is not None and a.same_as(b))
+    return alike and np.array_equal(np.asarray(ours.data), np.asarray(theirs.data))
 
 
 def _share(whole: Region, stage: Stage, tile: tuple[int, int], height: int) -> Region:

@@ -21,7 +21,7 @@ from mcukit.ops.maps import quantization_of, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.pad import Pad
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator, Padding
 
@@ -128,6 +128,9 @@ class AveragePoolInt8(IntegerOperator):
             ),
             scratch_bytes=4 * self.output_map[2],
         )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return replace(self.kernel(), function="mk_average_pool_packed")
 
 
 def _taps(window: Window, axis: int, size: int, outputs: int) -> npt.NDArray[np.int64]:

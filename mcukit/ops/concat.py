@@ -17,7 +17,7 @@ from mcukit.graph.graph import Shape, Tensor
 from mcukit.ops.maps import checked_shape, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.pooling import nhwc_of
-from mcukit.quantized.integer import IntegerOperator, Kernel
+from mcukit.quantized.integer import IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import ActivationFunctionType, BuiltinOperator
 
@@ -79,6 +79,9 @@ class ConcatInt8(IntegerOperator):
 
     def kernel(self) -> Kernel:
         return Kernel("mk_concat_s8", inputs_as_array=True)
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return replace(self.kernel(), function="mk_concat_packed")
 
 
 @onnx_operator("Concat")

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolution over rows and columns, with groups and dilation. Kernel: firmware/mcukit_nn/src/mk_conv2d_s8.c."""
+"""Convolution over rows and columns, with groups and dilation.
+
+Kernels: firmware/mcukit_nn/src/mk_conv2d_s8.c, mk_conv2d_packed.c.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
+from mcukit.quantized.weight_packing import whole_words
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from mcukit.export.tflite import TfliteBuilder
     from mcukit.importers.onnx_context import OnnxContext, OnnxNode
     from mcukit.importers.tflite import TfliteContext
+
+_PAIR_SCRATCH = 2048
+"""Packed kernels compute two pixels at a time, which is faster, where their scratch memory stays within this."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,28 @@ class Conv2dInt8(IntegerOperator):
                 Field("groups", self.groups),
             ),
             scratch_bytes=0 if direct else 2 * row_bytes,
+            takes_scratch=True,
+        )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        weights, bits = self.arithmetic.weights, self.weight_bits
+        filters_of_taps = weights.reshape(weights.shape[0], -1)
+        taps = filters_of_taps.shape[1]
+        window_bytes = whole_words(taps, bits)
+        only_pixels = self.window.kernel == (1, 1) and self.window.is_valid() and self.groups == 1
+        if only_pixels and inputs[0].bits == 8 and taps == window_bytes:
+            window_bytes = 0  # read where they lie
+        pixel = window_bytes + (0 if output.bits == 8 else output.channels)
+        pixels = 2 if output.width > 1 and 2 * pixel <= _PAIR_SCRATCH else 1
+        return Kernel(
+            "mk_conv2d_packed",
+            (
+                *self.arithmetic.packed_fields(filters_of_taps, "[output channel]", inputs[0].bits, axis=0),
+                *filters.window_fields(self.window),
+                Field("groups", self.groups),
+                Field("pixels", pixels),
+            ),
+            scratch_bytes=pixels * pixel,
             takes_scratch=True,
         )
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolution of each channel with filters of its own. Kernel: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c."""
+"""Convolution of each channel with filters of its own.
+
+Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_packed.c.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from mcukit.ops import filters
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, tflite_operator
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -119,6 +122,19 @@ class DepthwiseConv2dInt8(IntegerOperator):
                 Field("channel_multiplier", self.output_map[2] // self.input_channels),
             ),
             scratch_bytes=4 * self.output_map[2],
+        )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        rows = self.arithmetic.weights.reshape(-1, output.channels)
+        pointers = 8 * rows.shape[0] + 4  # MK_DEPTHWISE_CONV2D_PACKED_POINTERS
+        return Kernel(
+            "mk_depthwise_conv2d_packed",
+            (
+                *self.arithmetic.packed_fields(rows, "[row and column]", inputs[0].bits, axis=3),
+                *filters.window_fields(self.window),
+                Field("channel_multiplier", output.channels // self.input_channels),
+            ),
+            scratch_bytes=pointers + inputs[0].pixel_bytes + (0 if output.bits == 8 else output.channels),
         )
 
 

@@ -20,7 +20,7 @@ from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.maps import quantization_of
 from mcukit.ops.operator import Operator
 from mcukit.quantized.arithmetic import quantize_multiplier, requantize
-from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite.enums import BuiltinOperator
 from mcukit.tflite.options import Options
 
@@ -156,6 +156,18 @@ class Operands:
         maps = [shape for data, shape in zip(self.constants, self.shapes, strict=True) if data is None]
         return tuple(position for position, shape in enumerate(maps) if shape == self.output_map)
 
+    def packed(self, kernel: Kernel, function: str, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        """The kernel of another function for the same operands where maps have fewer than 8 bits.
+
+        A pixel is read before it is written, so that one takes the place of another of as many bytes.
+        """
+        return replace(
+            kernel,
+            function=function,
+            scratch_bytes=2 * output.channels,
+            in_place=tuple(p for p in kernel.in_place if inputs[p].pixel_bytes == output.pixel_bytes),
+        )
+
 
 @dataclass(frozen=True)
 class SumArithmetic:
@@ -213,9 +225,9 @@ class SumArithmetic:
 
 @dataclass(frozen=True, eq=False)
 class SumInt8(IntegerOperator):
-    """function: name of the C kernel. sign: 1 to add, -1 to subtract."""
+    """name: of the C kernels, which are mk_<name>_s8 and mk_<name>_packed. sign: 1 to add, -1 to subtract."""
 
-    function: str
+    name: str
     sign: int
     operands: Operands
     arithmetic: SumArithmetic
@@ -232,11 +244,14 @@ class SumInt8(IntegerOperator):
 
     def kernel(self) -> Kernel:
         return Kernel(
-            self.function,
+            f"mk_{self.name}_s8",
             self.arithmetic.fields(),
             in_place=self.operands.in_place(),
             constant_maps=self.operands.constant_maps(),
         )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return self.operands.packed(self.kernel(), f"mk_{self.name}_packed", inputs, output)
 
 
 def import_tflite_operands(context: TfliteContext, operator: schema.Operator) -> list[str]:

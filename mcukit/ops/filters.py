@@ -31,6 +31,7 @@ from mcukit.ops.activation import Clamp
 from mcukit.ops.window import Window
 from mcukit.quantized.arithmetic import quantize_multiplier, requantize
 from mcukit.quantized.integer import ConstantArray, Field
+from mcukit.quantized.weight_packing import weight_array
 from mcukit.tflite.enums import BuiltinOperator, Padding
 from mcukit.tflite.options import PadOptions
 
@@ -142,19 +143,52 @@ class FilterArithmetic:
         ours = np.abs(self.folded_bias) + 128 * magnitudes
         left = np.maximum(self.shift, 0)
         # In floating point, which has no width to overflow: scales of a hostile file can ask for any shift.
-        return int(np.ldexp(np.maximum(theirs, ours).astype(np.float64), left).max(initial=0.0))
+        finished = np.ldexp(np.maximum(theirs, ours).astype(np.float64), left).max(initial=0.0)
+        return int(max(finished, self._largest_stored_sum(reduce_axes)))
+
+    def _largest_stored_sum(self, reduce_axes: tuple[int, ...]) -> int:
+        """Bound over partial sums of packed kernels, which are not shifted before they are complete.
+
+        Weights of fewer than 8 bits may be multiplied as they are stored, from 0 on, and the surplus taken off at any
+        time. Inputs of 4 bits reach 15 as they are stored, and the bias is 8 times the sum of the weights smaller than
+        `folded_bias`: both together are less than the 128 that inputs of 8 bits reach.
+        """
+        if self.weight_bits == 8:
+            return 0  # no more than `largest_accumulator` has counted
+        offset = 1 << (self.weight_bits - 1)
+        stored = (self.weights.astype(np.int64) + offset).sum(axis=reduce_axes)
+        surplus = offset * int(np.prod([self.weights.shape[axis] for axis in reduce_axes]))
+        return int((np.abs(self.folded_bias) + 128 * (stored + surplus)).max(initial=0))
 
     def fields(self, layout: str) -> tuple[Field, ...]:
         """Struct members that all kernels with weights have. layout: the weights' dimensions in words."""
+        weights = ConstantArray("weights", "int8_t", self.weights, layout)
+        return self._fields(weights, self.folded_bias, self.input_zero_point)
+
+    def packed_fields(self, rows: Int8Array, layout: str, input_bits: int, axis: int) -> tuple[Field, ...]:
+        """The same of kernels for packed maps or weights, which see inputs as they are stored.
+
+        rows: the weights as (rows, values), each row to begin with a word (mcukit.quantized.weight_packing); layout:
+        the dimensions of `rows` but the last, in words. axis: of `weights`, counts output channels.
+        """
+        offset = 0 if input_bits == 8 else 1 << (input_bits - 1)
+        others = tuple(i for i in range(self.weights.ndim) if i != axis)
+        bias = self.folded_bias - offset * self.weights.sum(axis=others, dtype=np.int64)
         return (
-            Field("weights", ConstantArray("weights", "int8_t", self.weights, layout)),
-            Field("bias", ConstantArray("bias", "int32_t", self.folded_bias.astype(np.int32), "[output channel]")),
+            *self._fields(weight_array(rows, self.weight_bits, layout), bias, self.input_zero_point + offset),
+            Field("weight_bits", self.weight_bits),
+        )
+
+    def _fields(self, weights: ConstantArray, bias: npt.NDArray[np.int64], zero_point: int) -> tuple[Field, ...]:
+        return (
+            Field("weights", weights),
+            Field("bias", ConstantArray("bias", "int32_t", bias.astype(np.int32), "[output channel]")),
             Field(
                 "multiplier",
                 ConstantArray("multiplier", "int32_t", self.multiplier.astype(np.int32), "[output channel]"),
             ),
             Field("shift", ConstantArray("shift", "int8_t", self.shift.astype(np.int8), "[output channel]")),
-            Field("input_zero_point", self.input_zero_point),
+            Field("input_zero_point", zero_point),
             Field("output_zero_point", self.output_zero_point),
             Field("minimum", self.minimum),
             Field("maximum", self.maximum),

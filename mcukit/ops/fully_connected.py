@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A matrix times the whole input map. Kernel: firmware/mcukit_nn/src/mk_fully_connected_s8.c."""
+"""A matrix times the whole input map.
+
+Kernels: firmware/mcukit_nn/src/mk_fully_connected_s8.c, mk_fully_connected_packed.c.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from mcukit.graph.graph import Shape, Tensor, map_shape
 from mcukit.ops import filters
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
-from mcukit.quantized.integer import IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator, FullyConnectedWeightsFormat
 
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from mcukit.importers.tflite import TfliteContext
 
 Int8Array = npt.NDArray[np.int8]
+
+_SEGMENTS = 32, 256
+"""Least and most inputs that the packed kernel unpacks at a time; it wants multiples of 16."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,19 @@ class FullyConnectedInt8(IntegerOperator):
 
     def kernel(self) -> Kernel:
         return Kernel("mk_fully_connected_s8", self.arithmetic.fields("[output channel][input element]"))
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        weights = self.arithmetic.weights
+        least, most = _SEGMENTS
+        segment = min(max(least, -(-weights.shape[1] // 16) * 16), most)
+        return Kernel(
+            "mk_fully_connected_packed",
+            (
+                *self.arithmetic.packed_fields(weights, "[output channel]", inputs[0].bits, axis=0),
+                Field("segment", segment),
+            ),
+            scratch_bytes=segment,
+        )
 
 
 @onnx_operator("Gemm")

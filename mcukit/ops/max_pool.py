@@ -19,7 +19,7 @@ from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.maps import quantization_of, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator, Padding
 
@@ -112,6 +112,9 @@ class MaxPoolInt8(IntegerOperator):
     def kernel(self) -> Kernel:
         limits = (Field("minimum", self.minimum), Field("maximum", self.maximum))
         return Kernel("mk_max_pool_s8", (*filters.window_fields(self.window), *limits))
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return replace(self.kernel(), function="mk_max_pool_packed")
 
 
 @onnx_operator("MaxPool")

@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["Mean", "MeanInt8"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,7 @@ from mcukit.ops.operator import Operator, tflite_operator
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.window import Window
 from mcukit.quantized.arithmetic import quantize_multiplier, requantize
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -116,6 +116,9 @@ class MeanInt8(IntegerOperator):
             ),
             scratch_bytes=4 * self.channels,
         )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return replace(self.kernel(), function="mk_mean_packed")
 
 
 @tflite_operator(BuiltinOperator.MEAN)

@@ -18,7 +18,7 @@ from mcukit.ops import elementwise
 from mcukit.ops.maps import quantization_of
 from mcukit.ops.operator import onnx_operator, tflite_operator
 from mcukit.quantized.arithmetic import quantize_multiplier, requantize
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -85,6 +85,9 @@ class MulInt8(IntegerOperator):
             in_place=self.operands.in_place(),
             constant_maps=self.operands.constant_maps(),
         )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return self.operands.packed(self.kernel(), "mk_mul_packed", inputs, output)
 
 
 @onnx_operator("Mul")

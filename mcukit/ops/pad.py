@@ -18,7 +18,7 @@ from mcukit.graph.region import Region
 from mcukit.ops.maps import checked_shape, quantization_of, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.window import padding_around
-from mcukit.quantized.integer import Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -114,6 +114,10 @@ class PadInt8(IntegerOperator):
                 Field("value", self.value),
             ),
         )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        assembled = output.channels if any(self.channels) else 0
+        return replace(self.kernel(), function="mk_pad_packed", scratch_bytes=assembled, takes_scratch=True)
 
 
 @onnx_operator("Pad")

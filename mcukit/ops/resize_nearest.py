@@ -8,7 +8,7 @@ __all__ = ["ResizeNearest", "ResizeNearestInt8"]
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from mcukit.graph.graph import Shape, Tensor
 from mcukit.graph.region import Region
 from mcukit.ops.maps import checked_shape, require_same_quantization
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
-from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -102,6 +102,9 @@ class ResizeNearestInt8(IntegerOperator):
                 Field("columns", ConstantArray("columns", "uint16_t", columns, "[output column]")),
             ),
         )
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return replace(self.kernel(), function="mk_resize_nearest_packed")
 
 
 def _onnx_indices(size: int, outputs: int, half_pixel: bool, rounding: str) -> Indices:

@@ -7,7 +7,7 @@ __all__ = ["Softmax", "SoftmaxInt8"]
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from mcukit.quantized.arithmetic import (
     rounding_divide,
     rounding_doubling_high_multiply,
 )
-from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel
+from mcukit.quantized.integer import ConstantArray, Field, IntegerOperator, Kernel, MapForm
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -124,6 +124,9 @@ class SoftmaxInt8(IntegerOperator):
             "exponentials", "int32_t", self.exponentials.astype(np.int32), "[largest of the pixel - input]"
         )
         return Kernel("mk_softmax_s8", (Field("exponentials", table),), in_place=(0,))
+
+    def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        return replace(self.kernel(), function="mk_softmax_packed", in_place=())
 
 
 @onnx_operator("Softmax")

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from mcukit.graph.region import Region
+from mcukit.planning.branch_stage import branch_stage
 from mcukit.planning.costs import CostTable
 from mcukit.planning.dataflow import INPUT, Dataflow
 from mcukit.planning.lifetimes import BufferNeed, buffers_of
@@ -48,6 +49,13 @@ class Candidate(NamedTuple):
     shape: Shape
 
 
+def _prescribed(flow: Dataflow) -> Candidate | None:
+    stage = branch_stage(flow)
+    if stage is None:
+        return None
+    return Candidate(0, len(stage.layers), Shape(stage.tile_rows, stage.tile_columns, stage.halo))
+
+
 class Candidates:
     """Answers questions about stages and remembers the answers. pushed: whether the rows of the input are pushed."""
 
@@ -56,6 +64,10 @@ class Candidates:
         self.pushed = pushed
         self._names = tuple(layer.name for layer in flow.layers)
         self._costs = tuple(costs.for_layer(layer, flow.model.graph) for layer in flow.layers)
+        branches = flow.model.branches
+        self._narrow_costs = tuple(costs.for_layer(layer, branches.graph) for layer in flow.narrow) if branches else ()
+        self.prescribed = _prescribed(flow)
+        """The first stage of all plans, where the model says what it is."""
         self._whole = tuple(flow.whole(layer.output) for layer in flow.layers)
         self._tiles: dict[Candidate, StageTiles] = {}
         self._low: dict[Candidate, int] = {}
@@ -69,7 +81,7 @@ class Candidates:
 
     def is_possible(self, candidate: Candidate) -> bool:
         """Whether the grid fits the stage, and rows of the input are still there where they are read."""
-        if self.pushed and not self._input_can_be_pushed:
+        if self.pushed and (self.prescribed or not self._input_can_be_pushed):
             return False
         if self.pushed:
             streams = candidate.first == 0 and candidate.shape == STREAM
@@ -167,17 +179,26 @@ class Candidates:
             return sum(self._piece(index, region, by_row=kept) for index, region in whole)
         tiles = self._stage_tiles(candidate)
         by_row = candidate.shape.halo is Halo.KEPT
+        narrow = self._narrow_tiles(candidate)
         return sum(
-            self._piece(index, region, by_row=by_row)
-            for regions in tiles.regions.values()
+            self._piece(index, region, by_row=by_row, narrow=tile in narrow)
+            for tile, regions in tiles.regions.items()
             for index, region in zip(indices, regions, strict=True)
         )
 
-    def _piece(self, index: int, region: Region, *, by_row: bool) -> int:
+    def _narrow_tiles(self, candidate: Candidate) -> frozenset[tuple[int, int]]:
+        """Tiles that surely take their narrow form: where values decide, all may be wide."""
+        branches = self.flow.model.branches
+        if branches is None or branches.test is not None or candidate != self.prescribed:
+            return frozenset()
+        return frozenset(self._stage_tiles(candidate).regions) - branches.wide
+
+    def _piece(self, index: int, region: Region, *, by_row: bool, narrow: bool = False) -> int:
         if not region.pixels:
             return 0
         calls = region.rows if by_row else 1
-        return self._costs[index].instructions(region, calls) + by_row * calls * _INSTRUCTIONS_PER_TURN
+        costs = self._narrow_costs if narrow else self._costs
+        return costs[index].instructions(region, calls) + by_row * calls * _INSTRUCTIONS_PER_TURN
 
     def _buffers(self, candidate: Candidate) -> tuple[BufferNeed, ...]:
         tiles = self._stage_tiles(candidate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 __all__ = ["INPUT", "Dataflow", "Source"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mcukit.graph.graph import Tensor, map_shape
 from mcukit.graph.region import Region, whole_region
 from mcukit.ops.operator import Operator
-from mcukit.quantized.integer import IntegerModel, Kernel, Layer, MapForm
+from mcukit.quantized.integer import Field, IntegerModel, Kernel, Layer, MapForm, own_constants
 
 INPUT = -1
 """The producer of the network's input: the application."""
@@ -59,7 +59,13 @@ class Dataflow:
         self.model = model
         pairs = [(layer, kernel) for layer in model.layers if (kernel := layer.kernel) is not None]
         self.layers: tuple[Layer, ...] = tuple(layer for layer, _ in pairs)
-        self.kernels: tuple[Kernel, ...] = tuple(kernel for _, kernel in pairs)
+        self.narrow: tuple[Layer, ...] = model.branches.layers if model.branches else ()
+        """The narrow forms of the first layers, in their order, where the model has branches."""
+        self.kernels: tuple[Kernel, ...] = tuple(
+            _for_both(kernel, layer, self.narrow[index]) if index < len(self.narrow) else kernel
+            for index, (layer, kernel) in enumerate(pairs)
+        )
+        """What memory must be there for; of a layer of two forms, for either."""
         self.views: dict[str, Layer] = {layer.output: layer for layer in model.layers if layer.kernel is None}
         """The layer behind each tensor that is a view."""
         self.producer: dict[str, int] = {model.input.name: INPUT}
@@ -84,6 +90,11 @@ class Dataflow:
     def form(self, tensor: str) -> MapForm:
         """Its shape with the bits of its values."""
         return self._forms[tensor]
+
+    def narrow_form(self, tensor: str) -> MapForm:
+        """The form of a map in narrow tiles; rows of both kinds of tiles begin at the same places."""
+        producer = self.producer[tensor]
+        return self.narrow[producer].output_form if 0 <= producer < len(self.narrow) else self._forms[tensor]
 
     def whole(self, tensor: str) -> Region:
         return whole_region(self.model.graph.tensors[tensor])
@@ -160,3 +171,23 @@ class Dataflow:
         height = self.shape(layer.output)[0]
         rows = tuple(self.needed_rows(index, bare, row, row + 1) for row in range(height))
         return Source(tensor, position, bare.views, rows)
+
+
+def _for_both(wide: Kernel, layer: Layer, narrow: Layer) -> Kernel:
+    """The kernel of a layer of two forms, with the working memory of either and the constants of both.
+
+    It may write over an input where both can, and where both forms of the two maps have as many bits as each other.
+    """
+    second = narrow.kernel
+    if second is None:
+        raise ValueError(f"'{narrow.name}' computes nothing")
+
+    def alike(position: int) -> bool:
+        return all(each.forms[position].bits == each.output_form.bits for each in (layer, narrow))
+
+    return replace(
+        wide,
+        fields=(*wide.fields, *(Field(array.suffix, array) for array in own_constants(wide, second))),
+        scratch_bytes=max(wide.scratch_bytes, second.scratch_bytes),
+        in_place=tuple(p for p in wide.in_place if p in second.in_place and alike(p)),
+    )

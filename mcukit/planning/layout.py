@@ -66,17 +66,19 @@ class Layout:
             return self.flow.whole(name).columns
         return max((self.held(name, tile).columns for tile in self._stage_of[name].regions), default=0)
 
-    def spans(self, name: str, tile: tuple[int, int], region: Region) -> list[Span]:
-        """Where the rows of a part of a map lie while a tile of its stage runs; none for a part without pixels."""
+    def spans(self, name: str, tile: tuple[int, int], region: Region, *, narrow: bool = False) -> list[Span]:
+        """Where the rows of a part of a map lie while a tile of its stage runs; none for a part without pixels.
+
+        narrow: in a tile of narrow maps. Rows begin where they do in the others, and are shorter.
+        """
         if not region.pixels:
             return []
         place = self.plan.maps[name]
-        pixel_bytes = self.flow.form(name).pixel_bytes
+        row_bytes = place.columns * self.flow.form(name).pixel_bytes
+        pixel_bytes = (self.flow.narrow_form(name) if narrow else self.flow.form(name)).pixel_bytes
         first = place.offset + (region.first_column - self.held(name, tile).first_column) * pixel_bytes
         size = region.columns * pixel_bytes
-        starts = (
-            first + row % place.rows * place.columns * pixel_bytes for row in range(region.first_row, region.last_row)
-        )
+        starts = (first + row % place.rows * row_bytes for row in range(region.first_row, region.last_row))
         return [Span(place.region, start, start + size) for start in starts]
 
     def scratch(self, layer: int) -> Span | None:

@@ -2,7 +2,8 @@
 """plan.json: a Plan as a file that people read, edit and hand back.
 
 Needed are `schema` and `stages`; everything else may be left out. Without `arenas`, `maps` and `scratch`, which belong
-together, every buffer is placed anew. `schedule` only says what grid and halo are called.
+together, every buffer is placed anew. `schedule` only says what grid and halo are called. Bits (see
+mcukit.planning.plan_bits) are what the network is quantized with, before it is planned.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mcukit.json_object import JsonObject, read_json
 from mcukit.planning.check import check_plan
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Place, Plan, Stage
+from mcukit.planning.plan_bits import bits_to_json, read_bits
 from mcukit.planning.planner import plan_of
 from mcukit.planning.region_budget import RegionBudget
 from mcukit.planning.schedule import partition
@@ -41,10 +43,11 @@ _REGION = r"[a-z][a-z0-9_]{0,31}"
 Entry = TypeVar("Entry")
 
 
-def plan_to_json(plan: Plan) -> dict[str, object]:
-    """A plan as what plan.json holds."""
+def plan_to_json(plan: Plan, model: IntegerModel | None = None) -> dict[str, object]:
+    """A plan as what plan.json holds, with the bits of the model that it is for."""
     return {
         "schema": SCHEMA,
+        **({} if model is None else bits_to_json(model)),
         "schedule": plan.schedule,
         "pushed": plan.pushed,
         "stages": [
@@ -66,9 +69,9 @@ def plan_to_json(plan: Plan) -> dict[str, object]:
     }
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: Plan, model: IntegerModel | None = None) -> str:
     """The text of plan.json, one line for each layer and each place."""
-    return _text(plan_to_json(plan), "") + "\n"
+    return _text(plan_to_json(plan, model), "") + "\n"
 
 
 def load_plan(
@@ -106,6 +109,7 @@ def plan_from_json(
     file = JsonObject(content, "", [])
     file.integer("schema", SCHEMA, SCHEMA)
     file.has("schedule")
+    read_bits(file)
     pushed = file.boolean("pushed", default=False)
     stages = tuple(_stage(entry) for entry in file.objects("stages"))
     weights = _entries(file, "weights", "name", _region) if file.has("weights") else {}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mcukit.errors import McukitError, Problem
+from mcukit.planning.branch_stage import check_branch_stage
 from mcukit.planning.dataflow import INPUT, Dataflow
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.tiles import StageTiles, stage_tiles
@@ -39,6 +40,7 @@ def partition(flow: Dataflow, stages: Sequence[Stage], pushed: bool) -> tuple[St
     expected = [layer.name for layer in flow.layers]
     if named != expected or any(not stage.layers for stage in stages):
         raise McukitError.collect(_misplaced(named, expected))
+    check_branch_stage(flow, stages[0] if stages else None, pushed)
     result, first = [], 0
     for stage in stages:
         last = first + len(stage.layers)

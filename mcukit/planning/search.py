@@ -98,6 +98,12 @@ class PlanSearch:
         self._try_smallest()
         return self._found(min(self._fitting(budget), key=self._cost), budget)
 
+    def cheapest_of_stages_that_fit(self, budget: int) -> FoundPlan | None:
+        """The same without a look at the smallest arena: quick to say that nothing fits."""
+        self._try_cheapest(budget)
+        fitting = self._fitting(budget)
+        return self._found(min(fitting, key=self._cost), budget) if fitting else None
+
     def smallest(self) -> FoundPlan | None:
         """The plan of the smallest arena that was found, and among such the cheapest."""
         self._try_smallest()
@@ -173,11 +179,16 @@ class PlanSearch:
     def _all_edges(self) -> tuple[Candidate, ...]:
         """All stages, by last layer.
 
-        One layer alone runs layer by layer; tiles begin at the input, as in MCUNetV2 and QuantMCU.
+        One layer alone runs layer by layer; tiles begin at the input, as in MCUNetV2 and QuantMCU. A model with
+        branches prescribes its first stage.
         """
         edges = []
+        prescribed = self._candidates.prescribed
+        begin = 0 if prescribed is None else prescribed.last
         for last in range(1, len(self._flow.layers) + 1):
-            for first in range(last):
+            if prescribed is not None and prescribed.last == last and self._candidates.is_possible(prescribed):
+                edges.append(prescribed)
+            for first in range(begin, last):
                 alone = last - first == 1
                 for shape in self._shapes:
                     if shape == LAYER_BY_LAYER:
@@ -252,9 +263,10 @@ class PlanSearch:
         """Single layers that follow each other are one stage. Every plan is made once and remembered."""
         if path not in self._plans:
             stages: list[Stage] = []
+            apart = 0 if self._candidates.prescribed is None else 1
             for edge in path:
                 stage = self._candidates.stage(edge)
-                if stages and stage.schedule == stages[-1].schedule == "layers":
+                if len(stages) > apart and stage.schedule == stages[-1].schedule == "layers":
                     stages[-1] = replace(stages[-1], layers=stages[-1].layers + stage.layers)
                 else:
                     stages.append(stage)

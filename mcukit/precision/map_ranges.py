@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mcukit.calibration.ranges import MAP_RANGE_METHODS, Range, choose_range
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.graph.graph import Graph, Quantization
-from mcukit.precision.output_divergence import divergence_per_image
+from mcukit.precision.output_distance import OutputDistance, default_distance
 from mcukit.precision.simulation import Change, Simulation
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
 from mcukit.quantized.quantize import quantize_graph
@@ -27,13 +27,16 @@ def choose_ranges_by_output(
     statistics: Mapping[str, MapStatistics],
     images: npt.NDArray[np.float32],
     precision: Precision = INT8,
+    *,
+    distance: OutputDistance | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Range]:
     """A range for every map of the float `graph`, by name.
 
     statistics: over the calibration images. images: some of them (N, height, width, channels), on which each candidate
     is judged with all other maps and the weights in float: beside their rounding, that of one map would be lost in
-    noise. The network's input keeps the range of the data. progress: called with (images done, images in all).
+    noise. The network's input keeps the range of the data. distance: between outputs, by default what
+    `default_distance` takes for this network. progress: called with (images done, images in all).
     """
     bits = check_precision(graph, precision)
     candidates = _candidates(statistics, bits)
@@ -54,10 +57,10 @@ def choose_ranges_by_output(
     ]
     changes = [Change({name: grids[index][name] for name in members[root]}) for root, index in trials]
     real, *found = Simulation(graph).run_each(images, [Change(), *changes], progress)
+    measure = distance or default_distance(graph)
     best: dict[str, tuple[float, int]] = {}
     for (root, index), outputs in zip(trials, found, strict=True):
-        error = float(divergence_per_image(graph, real, outputs).mean())
-        best[root] = min(best.get(root, (np.inf, 0)), (error, index))
+        best[root] = min(best.get(root, (np.inf, 0)), (measure(real, outputs), index))
     return {name: candidates[best[root][1] if root in best else 0][name] for name, root in groups.items()}
 
 

@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
-__all__ = ["ConstantArray", "Field", "IntegerModel", "IntegerOperator", "Kernel", "Layer", "MapForm"]
+__all__ = [
+    "ConstantArray",
+    "Field",
+    "IntegerModel",
+    "IntegerOperator",
+    "Kernel",
+    "Layer",
+    "MapForm",
+    "own_constants",
+]
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +27,9 @@ from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, Node, Tensor, map_shape
 from mcukit.graph.region import Region
 from mcukit.quantized.packing import pixel_bytes
+
+if TYPE_CHECKING:
+    from mcukit.quantized.branches import Branches
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -33,6 +46,10 @@ class ConstantArray:
     @property
     def bytes(self) -> int:
         return int(self.values.nbytes)
+
+    def same_as(self, other: ConstantArray) -> bool:
+        """Whether one of them can stand for both."""
+        return self.c_type == other.c_type and np.array_equal(self.values, other.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,10 +194,15 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class IntegerModel:
-    """A quantized network, ready to run or to be written as C. `graph` is its quantized Graph."""
+    """A quantized network, ready to run or to be written as C.
+
+    graph: its quantized Graph. branches: the second form of its first layers, where these run in tiles of two
+    precisions.
+    """
 
     graph: Graph
     layers: tuple[Layer, ...]
+    branches: Branches | None = None
 
     @property
     def name(self) -> str:
@@ -194,8 +216,36 @@ class IntegerModel:
     def outputs(self) -> tuple[Tensor, ...]:
         return tuple(self.graph.tensors[name] for name in self.graph.outputs)
 
+    @cached_property
+    def steps(self) -> tuple[Layer, ...]:
+        """The layers that generated C numbers: those that compute something, then the narrow forms of some of them."""
+        narrow = self.branches.layers if self.branches else ()
+        return (*(layer for layer in self.layers if layer.kernel is not None), *narrow)
+
+    def graph_of(self, layer: Layer) -> Graph:
+        """The quantized Graph that a layer is a node of: the network's, or that of the narrow forms."""
+        if self.branches and layer in self.branches.layers:
+            return self.branches.graph
+        return self.graph
+
     @property
     def weight_bytes(self) -> int:
         """Bytes of all constants that the kernels read."""
-        kernels = [layer.kernel for layer in self.layers]
-        return sum(constant.bytes for kernel in kernels if kernel for constant in kernel.constants)
+        shared = {layer.name: narrow for layer, narrow in zip(self.steps, self._narrow_kernels(), strict=False)}
+        total = 0
+        for layer in self.layers:
+            if layer.kernel is not None:
+                arrays = [*layer.kernel.constants]
+                if layer.name in shared:
+                    arrays += own_constants(layer.kernel, shared[layer.name])
+                total += sum(array.bytes for array in arrays)
+        return total
+
+    def _narrow_kernels(self) -> tuple[Kernel, ...]:
+        layers = self.branches.layers if self.branches else ()
+        return tuple(layer.kernel for layer in layers if layer.kernel is not None)
+
+
+def own_constants(wide: Kernel, narrow: Kernel) -> tuple[ConstantArray, ...]:
+    """The constants of a narrow form that the other form has not: weights are mostly shared."""
+    return tuple(array for array in narrow.constants if not any(array.same_as(other) for other in wide.constants))

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
-__all__ = ["quantize_graph"]
+__all__ = ["map_quantizations", "quantize_graph", "with_map_quantizations", "with_weights_of"]
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
+
 from mcukit.calibration.ranges import Range, quantization_of
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
+from mcukit.ops.filters import BIAS_LIMIT
 from mcukit.ops.requantize import Requantize
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
 
@@ -22,7 +26,7 @@ def quantize_graph(graph: Graph, ranges: Mapping[str, Range], precision: Precisi
     """
     bits = check_precision(graph, precision)
     graph, widened = _separate_prescribed_maps(graph, ranges)
-    quantizations = _map_quantizations(graph, widened, bits)
+    quantizations = map_quantizations(graph, widened, bits)
     tensors = {
         name: replace(tensor, quantization=quantizations.get(name)) if tensor.data is None else tensor
         for name, tensor in graph.tensors.items()
@@ -97,7 +101,53 @@ def _is_prescribed(graph: Graph, producers: Mapping[str, Node], name: str) -> bo
     return True
 
 
-def _map_quantizations(graph: Graph, ranges: Mapping[str, Range], bits: Mapping[str, int]) -> dict[str, Quantization]:
+def with_map_quantizations(quantized: Graph, changes: Mapping[str, Quantization]) -> Graph:
+    """A quantized graph whose maps have other scales and bits, with the same weights.
+
+    changes: by tensor name, for all maps of a group that shares its quantization. Biases are what they stood for, under
+    the new scale of the map that their layer reads.
+    """
+    tensors = dict(quantized.tensors)
+    for name, quantization in changes.items():
+        tensors[name] = replace(tensors[name], quantization=quantization)
+    for node in quantized.nodes:
+        if node.operator.has_weights and node.inputs[0] in changes:
+            bias, weights = tensors[node.inputs[2]], tensors[node.inputs[1]].quantization
+            if weights is None:
+                raise ValueError(f"'{node.name}' is not quantized")
+            scale = np.float32(changes[node.inputs[0]].tensor_scale) * weights.scale
+            tensors[bias.name] = _rescaled_bias(bias, scale)
+    return quantized.replace(tensors=tensors)
+
+
+def with_weights_of(quantized: Graph, other: Graph) -> Graph:
+    """`quantized` with the weights of another form of the same network, and biases that stand for what they stood for.
+
+    Maps keep their scales.
+    """
+    tensors = dict(quantized.tensors)
+    for node in quantized.nodes:
+        if not node.operator.has_weights:
+            continue
+        weights, bias = other.tensors[node.inputs[1]], other.tensors[node.inputs[2]]
+        source = quantized.tensors[node.inputs[0]].quantization
+        if source is None or weights.quantization is None or bias.quantization is None:
+            raise ValueError(f"'{node.name}' is not quantized")
+        tensors[weights.name] = weights
+        tensors[bias.name] = _rescaled_bias(bias, np.float32(source.tensor_scale) * weights.quantization.scale)
+    return quantized.replace(tensors=tensors)
+
+
+def _rescaled_bias(bias: Tensor, scale: npt.NDArray[np.float32]) -> Tensor:
+    """The same real values in other steps."""
+    if bias.quantization is None:
+        raise ValueError(f"'{bias.name}' is not quantized")
+    real = np.asarray(bias.data, np.float64) * bias.quantization.scale.astype(np.float64)
+    integers = np.clip(np.rint(real / scale.astype(np.float64)), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    return replace(bias, data=integers, quantization=replace(bias.quantization, scale=scale))
+
+
+def map_quantizations(graph: Graph, ranges: Mapping[str, Range], bits: Mapping[str, int]) -> dict[str, Quantization]:
     """One quantization per group of maps that must share it. bits: of the maps that were there from the beginning."""
     groups = quantization_groups(graph)
     widths = {groups[name]: width for name, width in bits.items()}

@@ -26,7 +26,9 @@ from mcukit.export.names import file_stem
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.serialize import load_graph
 from mcukit.planning.plan import Plan
+from mcukit.planning.plan_bits import bits_from_file
 from mcukit.planning.plan_file import load_plan
+from mcukit.quantized.branches import with_branches
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 
@@ -66,7 +68,7 @@ class Build:
 
     def c_sources(self) -> CSources:
         """The generated C, for the emulator."""
-        layers = sum(layer.kernel is not None for layer in self.model.layers)
+        layers = len(self.model.steps)
         outputs = self.model.outputs[0].elements
         return CSources(self.name, self.folder / "model", layers, self.model.input.elements, outputs)
 
@@ -190,12 +192,24 @@ def load_build(folder: Path) -> Build:
         if name not in files:
             raise _invalid(folder, f"its manifest does not list '{name}'")
     try:
-        model = lower(load_graph(folder / "model" / "quantized.npz"))
+        model = _with_branches(folder, lower(load_graph(folder / "model" / "quantized.npz")))
         plan = load_plan(folder / "plan.json", model)
         preprocessing = _preprocessing(manifest["preprocessing"])
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise _invalid(folder, f"its content makes no sense ({error})") from error
     return Build(folder, model, plan, preprocessing, _read_json(folder / "report.json", folder), manifest)
+
+
+def _with_branches(folder: Path, model: IntegerModel) -> IntegerModel:
+    """The model with the second form of its tiled layers, if it has one."""
+    narrow = folder / "model" / "narrow.npz"
+    if not narrow.is_file():
+        return model
+    branching = bits_from_file(folder / "plan.json").branching
+    if branching is None:
+        raise ValueError("there are narrow forms of layers and no branches")
+    rows, columns = _read_json(folder / "plan.json", folder)["stages"][0]["grid"]
+    return with_branches(model, load_graph(narrow), (int(rows), int(columns)), branching.wide, branching.test)
 
 
 def _preprocessing(described: Mapping[str, Any]) -> Preprocessing:

@@ -76,10 +76,11 @@ def emulate(
 
 
 def _layer_counts(build: Build, measured: tuple[Mapping[str, int], ...]) -> tuple[LayerCount, ...]:
-    computed = [layer for layer in build.model.layers if layer.kernel is not None]
+    computed = build.model.steps
     counts = []
     for layer, classes in zip(computed, measured, strict=True):
         operator = layer.node.operator
-        macs = operator.macs(build.model.graph.node_inputs(layer.node), build.model.graph.tensors[layer.output])
+        graph = build.model.graph_of(layer)
+        macs = operator.macs(graph.node_inputs(layer.node), graph.tensors[layer.output])
         counts.append(LayerCount(layer.name, operator.op_name, macs, sum(classes.values()), dict(classes)))
     return tuple(counts)

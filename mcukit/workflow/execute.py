@@ -35,7 +35,8 @@ class Execution:
     """outputs: bytes of the first output, (N, bytes); None where the executor's are not bound to be equal.
 
     maps: with maps asked for, (N, height, width, channels) of every map that the executor shows, by tensor name.
-    computed: where a map was computed, (height, width); everywhere if it is missing. Plans leave out what nobody reads.
+    computed: where a map was computed, (N, height, width); everywhere if it is missing. Plans leave out what nobody
+    reads, and tiles of two precisions compute maps of two kinds.
     """
 
     outputs: Int8Array | None
@@ -74,15 +75,19 @@ def _run_c(build: Build, on: str, inputs: Int8Array, maps: bool, jobs: int) -> E
     found: dict[str, Int8Array] = {}
     masks: dict[str, npt.NDArray[np.bool_]] = {}
     if run.traces is not None and run.computed is not None:
-        computed = [layer for layer in build.model.layers if layer.kernel is not None]
+        computed = build.model.steps
         for index, layer in enumerate(computed):
-            if index not in run.traces[0]:
-                continue
             form = layer.output_form
+            empty = bytes(form.height * form.row_bytes)
+            nowhere = np.zeros(len(empty), np.bool_)
+            if not any(index in trace for trace in run.traces):
+                continue
             shape = (form.height, form.width, form.channels)
-            found[layer.output] = np.stack([map_of_bytes(trace[index], shape, form.bits) for trace in run.traces])
-            # Pixels are computed whole, and the same ones for every input.
-            masks[layer.output] = run.computed[0][index].reshape(form.height, form.width, form.pixel_bytes)[:, :, 0]
+            traced = [map_of_bytes(trace.get(index, empty), shape, form.bits) for trace in run.traces]
+            found[layer.output] = np.stack(traced)
+            # Pixels are computed whole.
+            written = np.stack([computed.get(index, nowhere) for computed in run.computed])
+            masks[layer.output] = written.reshape(-1, form.height, form.width, form.pixel_bytes)[..., 0]
     return Execution(run.outputs, found, masks)
 
 

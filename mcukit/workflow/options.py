@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.calibration.settings import default_calibration
+from mcukit.workflow.bits import BitsOptions
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class QuantizeOptions:
     plan: one of mcukit.planning.choose.SCHEDULES, or a plan.json. push_rows: whether the application hands over the
     input row by row; a plan.json says so itself.
     tflite_patches: whether to write a second .tflite file that runs tile by tile, in less memory.
+    bits: how the bits of maps and weights are chosen; None for 8 everywhere, or for those that a plan.json asks for.
     """
 
     calibration: Path | None = None
@@ -36,6 +38,7 @@ class QuantizeOptions:
     plan: str | Path = "auto"
     push_rows: bool = False
     tflite_patches: bool = False
+    bits: BitsOptions | None = None
 
 
 def with_settings(model: Path, options: QuantizeOptions) -> QuantizeOptions:

@@ -135,7 +135,9 @@ def _files(
     if patched:
         files[f"tflite/{name}_patched.tflite"] = patched.data
     files["model/quantized.npz"] = graph_bytes(model.graph)
-    files["plan.json"] = plan_text(plan).encode()
+    if model.branches:
+        files["model/narrow.npz"] = graph_bytes(model.branches.graph)
+    files["plan.json"] = plan_text(plan, model).encode()
     files["report.json"] = json_bytes(content)
     return files
 

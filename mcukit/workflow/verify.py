@@ -66,13 +66,14 @@ def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verificati
             hint="choose tflm, or a target that runs the generated C",
             exit_code=2,
         )
-    compared = [layer for layer in build.model.layers if layer.output in found.maps]
+    narrow = build.model.branches.layers if build.model.branches else ()
+    compared = [layer for layer in (*build.model.layers, *narrow) if layer.output in found.maps]
     for layer in compared:
         reference, candidate = expected.maps[layer.output], found.maps[layer.output]
-        mask = found.computed.get(layer.output, np.ones(reference.shape[1:3], np.bool_))
-        if not np.array_equal(reference[:, mask], candidate[:, mask]):
+        mask = found.computed.get(layer.output, np.ones(reference.shape[:3], np.bool_))
+        if not np.array_equal(reference[mask], candidate[mask]):
             # What the plan leaves out is no difference.
-            difference = _first_difference(layer.name, reference, np.where(mask[:, :, None], candidate, reference))
+            difference = _first_difference(layer.name, reference, np.where(mask[..., None], candidate, reference))
             return Verification(on, False, len(fed), len(compared), difference)
     if found.outputs is not None and not np.array_equal(
         expected.maps[build.model.outputs[0].name].ravel(), found.outputs.ravel()

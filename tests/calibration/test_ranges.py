@@ -61,3 +61,18 @@ def test_scale_and_zero_point(span: Range, scale: float, zero_point: int) -> Non
     found = quantization_of(span)
     assert found.tensor_scale == scale
     assert found.zero_point == zero_point
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_few_bits_get_a_range_of_their_own(bits: int) -> None:
+    values = np.abs(np.random.default_rng(8).normal(size=100_000))
+
+    def error(span: Range) -> float:
+        grid = quantization_of(span, bits)
+        return float(np.square(grid.dequantize(grid.quantize(values)) - values).mean())
+
+    found = error(choose_range(statistics(values), "mse", bits))
+    assert found < error(choose_range(statistics(values), "mse"))
+    assert found < error(choose_range(statistics(values), "min-max")) / 2
+    # Nothing on a finer grid of maxima is much better.
+    assert found <= 1.02 * min(error(Range(0.0, high)) for high in np.linspace(0.2, values.max(), 400))

@@ -71,7 +71,7 @@ def written(model: IntegerModel, plan: Plan, folder: Path) -> CSources:
     for name, text in files.items():
         (folder / name).write_text(text)
     (name,) = (file.removesuffix("_weights.c") for file in files if file.endswith("_weights.c"))
-    layers = sum(layer.kernel is not None for layer in model.layers)
+    layers = len(model.steps)
     return CSources(name, folder, layers, model.input.elements, model.outputs[0].elements)
 
 

@@ -48,7 +48,8 @@ class Case:
     """One operator on maps of the given shapes; constants follow the maps among its inputs.
 
     bits: of the maps that it reads, of the one that it computes, and of its weights. Where one is not 8, the operator
-    stands between two requantizations, because what enters and leaves a network has 8 bits.
+    stands between requantizations, because what enters and leaves a network has 8 bits.
+    later_bits: of the maps that it reads behind the first one, where they differ from its bits.
     """
 
     operator: Operator
@@ -56,15 +57,17 @@ class Case:
     constants: tuple[Shape, ...] = ()
     seed: int = 0
     bits: tuple[int, int, int] = (8, 8, 8)
+    later_bits: int | None = None
 
     def __str__(self) -> str:
         shapes = ",".join("x".join(map(str, shape)) for shape in (*self.maps, *self.constants))
-        packed = "" if self.bits == (8, 8, 8) else "-{}to{}w{}".format(*self.bits)
+        packed = "-{}to{}w{}".format(*self.bits) if self.is_packed else ""
+        packed += "" if self.later_bits is None else f"later{self.later_bits}"
         return f"{self.operator.op_name}-{shapes}-{self.seed}{packed}"
 
     @property
     def is_packed(self) -> bool:
-        return self.bits != (8, 8, 8)
+        return self.bits != (8, 8, 8) or self.later_bits not in (None, 8)
 
     def precision(self, graph: Graph) -> Precision:
         """Bits of the maps and weights of `case_graph`."""
@@ -72,7 +75,8 @@ class Case:
             return INT8
         node = graph.producers()["output"]
         source, target, weights = self.bits
-        maps = dict.fromkeys(graph.map_inputs(node), source) | {node.output: target}
+        first, *later = graph.map_inputs(node)
+        maps = {first: source, **dict.fromkeys(later, self.later_bits or source), node.output: target}
         return Precision(maps, {node.name: weights} if node.operator.has_weights else {})
 
 
@@ -132,7 +136,7 @@ def case_graph(case: Case) -> Graph:
                 name = node(f"pooled{index}", AveragePool(Window((height, width))), (name,))
             if len(shape) != 4:
                 name = node(f"shaped{index}", Reshape(shape), (name,))
-            maps.append(name)
+            maps.append(node(f"narrow{index}", Requantize(), (name,)) if case.is_packed else name)
     constants = [constant(f"constant{index}", shape) for index, shape in enumerate(case.constants)]
     output = node("output", case.operator, (*maps, *constants))
     if case.is_packed:
@@ -167,7 +171,7 @@ def quantize_case(case: Case, graph: Graph) -> tuple[IntegerModel, np.ndarray]:
 def run_c(model: IntegerModel, inputs: np.ndarray, target: str) -> dict[str, np.ndarray]:
     """Every map that the generated C computes."""
     plan = plan_layers(model)
-    layers = [layer for layer in model.layers if layer.kernel is not None]
+    layers = model.steps
     with tempfile.TemporaryDirectory() as folder:
         for name, text in generate_c(model, plan).items():
             Path(folder, name).write_text(text)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcukit.emulation.branches import wide_images
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.targets import target_named
 from mcukit.emulation.toolchain import compile_objects, find_tool
@@ -269,26 +270,43 @@ def _differences(job: Job, name: str, folder: Path) -> Iterator[str]:
 def _wrong_steps(job: Job, records: Sequence[TraceRecord]) -> Iterator[str]:
     """The C must do exactly the calls of the plan."""
     planned = []
-    for call in job.calls:
-        if call.layer != INPUT:
-            tiles = job.tiles[call.stage]
-            region = tiles.regions[call.tile][call.layer - tiles.first]
-            # A ring may be shorter than what one call computes, if nobody reads the rows that are gone then.
-            first_row = max(call.first_row, call.last_row - job.plan.maps[job.flow.layers[call.layer].output].rows)
-            planned.append((call.layer, first_row, call.last_row, region.first_column, region.columns))
+    for image in range(len(job.inputs)):
+        narrow = _narrow_tiles(job, image)
+        for call in job.calls:
+            if call.layer != INPUT:
+                tiles = job.tiles[call.stage]
+                region = tiles.regions[call.tile][call.layer - tiles.first]
+                # A ring may be shorter than what one call computes, if nobody reads the rows that are gone then.
+                first_row = max(call.first_row, call.last_row - job.plan.maps[job.flow.layers[call.layer].output].rows)
+                form = len(job.flow.layers) if call.stage == 0 and call.tile in narrow else 0
+                planned.append((call.layer + form, first_row, call.last_row, region.first_column, region.columns))
     done = [(r.layer, r.first_row, r.last_row, r.first_column, r.columns) for r in records]
-    if done == planned * len(job.inputs):
+    if done == planned:
         return
-    pairs = enumerate(zip(done, planned * len(job.inputs), strict=False))
+    pairs = enumerate(zip(done, planned, strict=False))
     step = next((step for step, (a, b) in pairs if a != b), min(len(done), len(planned)))
-    wanted = planned[step % len(planned)] if step < len(planned) * len(job.inputs) else "nothing"
+    wanted = planned[step] if step < len(planned) else "nothing"
     yield f"step {step} is {done[step] if step < len(done) else 'none'} instead of {wanted} (layer, rows, columns)"
+
+
+def _narrow_tiles(job: Job, image: int) -> set[tuple[int, int]]:
+    """The tiles of the first stage that take their narrow form for one of the inputs."""
+    branches = job.model.branches
+    if branches is None:
+        return set()
+    narrow = set()
+    for tile, read in job.tiles[0].inputs.items():
+        part = read[job.model.input.name]
+        values = job.inputs[image : image + 1, part.first_row : part.last_row, part.first_column : part.last_column]
+        if not wide_images(branches, tile, values)[0]:
+            narrow.add(tile)
+    return narrow
 
 
 def _wrong_maps(job: Job, expected: dict[str, np.ndarray], records: Sequence[TraceRecord]) -> Iterator[str]:
     for (index, layer), traced in assemble_maps(records).items():
-        output = job.flow.layers[layer].output
-        packed = pack(expected[output][index], job.flow.form(output).bits)
+        output, form = job.model.steps[layer].output, job.model.steps[layer].output_form
+        packed = pack(expected[output][index], form.bits)
         wanted = packed.reshape(traced.data.shape).view(np.uint8)
         wrong = traced.computed & (traced.data != wanted)
         if wrong.any():

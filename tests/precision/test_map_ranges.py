@@ -11,7 +11,7 @@ from mcukit.calibration.ranges import MAP_RANGE_METHODS, choose_range, quantizat
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.precision.map_ranges import choose_ranges_by_output
-from mcukit.precision.output_divergence import divergence_per_image
+from mcukit.precision.output_distance import default_distance
 from mcukit.precision.simulation import Change, Simulation
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups, widest_choice
 from mcukit.quantized.quantize import quantize_graph
@@ -39,10 +39,7 @@ def errors(graph: Graph, ranges: dict, precision: Precision, inputs: np.ndarray)
         for root in roots
     ]
     real, *found = Simulation(graph).run_each(inputs, [Change(), *changes])
-    return {
-        root: float(divergence_per_image(graph, real, outputs).mean())
-        for root, outputs in zip(roots, found, strict=True)
-    }
+    return {root: default_distance(graph)(real, outputs) for root, outputs in zip(roots, found, strict=True)}
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -71,21 +68,6 @@ def test_the_same_ranges_every_time() -> None:
     statistics = collect_statistics(FloatModel(graph), inputs)
     first, second = (choose_ranges_by_output(graph, statistics, inputs, narrow(graph)) for _ in range(2))
     assert first == second
-
-
-def test_divergence_is_zero_for_equal_outputs_and_counts_images() -> None:
-    graph = NETWORKS["classifier"]()
-    real = Simulation(graph).run(images(graph))
-    assert graph.nodes[-1].operator.op_name == "softmax"
-    assert np.array_equal(divergence_per_image(graph, real, real), np.zeros(24))
-    moved = real[0].copy()
-    moved[3] += 2.0  # which a softmax doesn't see
-    moved[5, ..., 0] += 2.0
-    divergence = divergence_per_image(graph, real, (moved,))
-    assert np.flatnonzero(divergence > 1e-6).tolist() == [5]
-    probability = np.exp(real[0][5]) / np.exp(real[0][5]).sum()
-    other = np.exp(moved[5]) / np.exp(moved[5]).sum()
-    assert divergence[5] == pytest.approx(float((probability * np.log(probability / other)).sum()), rel=1e-4)
 
 
 @pytest.mark.parametrize("bits", [4, 2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcukit.calibration.ranges import Range
+from mcukit.calibration.ranges import Range, quantization_of
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
 from mcukit.graph.validate import validate
 from mcukit.ops.activation import RELU
@@ -20,11 +20,12 @@ from mcukit.ops.reshape import Reshape
 from mcukit.ops.sigmoid import Sigmoid
 from mcukit.ops.window import Window
 from mcukit.quantized.lower import lower
-from mcukit.quantized.quantize import quantize_graph
+from mcukit.quantized.quantize import quantize_graph, with_map_quantizations
 
 Step = tuple[str, Operator, tuple[str, ...]]
 POOL = AveragePool(Window((2, 2), (2, 2)))
 CLIP = Clip(RELU)
+POINT = Window((1, 1))
 IMAGE = (1, 4, 4, 1)
 
 
@@ -136,3 +137,21 @@ def test_shared_constants_get_integers_for_each_reader() -> None:
 def test_what_an_operator_can_not_give_narrows_the_range() -> None:
     graph = quantized([("a", CLIP, ("in",))], {"a": (-7.0, 2.55)}, "a")
     assert (quantization(graph, "a").tensor_scale, quantization(graph, "a").zero_point) == (np.float32(0.01), -128)
+
+
+def test_other_bits_of_a_map_leave_weights_and_biases_as_they_are_meant() -> None:
+    steps: list[Step] = [("a", Conv2d(POINT), ("in", "w", "b")), ("c", Conv2d(POINT), ("a", "w", "b"))]
+    before = quantized(steps, {"a": (-1.0, 2.0)}, "c")
+    narrow = quantization_of(Range(-0.5, 1.0), 4)
+
+    after = with_map_quantizations(before, {"a": narrow})
+
+    assert after.tensors["a"].quantization is narrow
+    first, second = (node.inputs for node in before.nodes)
+    assert after.tensors[first[2]] is before.tensors[first[2]], "its layer reads another map"
+    assert after.tensors[second[1]] is before.tensors[second[1]], "weights have no part in it"
+    old, new = before.tensors[second[2]], after.tensors[second[2]]
+    meant = [quantization(g, second[2]).dequantize(np.asarray(t.data)) for g, t in ((before, old), (after, new))]
+    step = float(quantization(after, second[2]).scale[0])
+    np.testing.assert_allclose(meant[0], meant[1], atol=step / 2, rtol=0)
+    assert np.asarray(new.data).tolist() != np.asarray(old.data).tolist()

@@ -7,7 +7,7 @@
 typedef mk_lookup_s8_params mk_lookup_packed_params;
 
 /*
- * mk_lookup_s8 where a map has 4 or 2 bits; may run in place of an input of as many bits.
+ * mk_lookup_s8 where a map has 4 or 2 bits; may run in place of an input whose pixels have as many bytes.
  * scratch: one byte for each channel.
  */
 void mk_lookup_packed(const mk_lookup_packed_params *params, const mk_map *input, const mk_map *output,

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mk_mul_s8.h"
 
-static int8_t product(const mk_mul_s8_params *p, int32_t a, int32_t b)
-{
-    const int32_t raw = (a - p->a_zero_point) * (b - p->b_zero_point);
-    const int32_t scaled = mk_requantize(raw, p->multiplier, p->shift) + p->output_zero_point;
-    return (int8_t)mk_clamp(scaled, p->minimum, p->maximum);
-}
-
 void mk_mul_s8(const mk_mul_s8_params *params, const mk_map *a, const mk_map *b, const mk_map *output,
                uint16_t first_row, uint16_t last_row)
 {
@@ -21,7 +14,7 @@ void mk_mul_s8(const mk_mul_s8_params *params, const mk_map *a, const mk_map *b,
         for (uint32_t x = 0; x < pixels; ++x) {
             const int8_t *va = row_a.data, *vb = row_b.data;
             for (uint32_t c = 0; c < channels; ++c, va += row_a.channel_step, vb += row_b.channel_step) {
-                *out++ = product(params, *va, *vb);
+                *out++ = mk_product_s8(params, *va, *vb);
             }
             row_a.data += row_a.pixel_step;
             row_b.data += row_b.pixel_step;

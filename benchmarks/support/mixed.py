@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One network in one configuration of bits and plan after the other, each with its accuracy and what it costs."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Configuration",
+    "Prepared",
+    "Trial",
+    "int8_configurations",
+    "prepare",
+    "quantmcu_trials",
+    "try_configuration",
+]
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.support.network_table import Network
+from benchmarks.support.paired import Paired, compare_paired, outputs_of
+from mcukit.calibration.data import load_inputs
+from mcukit.calibration.float_model import FloatModel
+from mcukit.calibration.statistics import MapStatistics, collect_statistics
+from mcukit.graph.graph import Graph, map_shape
+from mcukit.importers.load import load_model
+from mcukit.passes import run_passes
+from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
+from mcukit.planning.costs import load_costs
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.patch_plan import smallest_patch_plan
+from mcukit.planning.plan import Plan, Stage
+from mcukit.planning.planner import plan_of
+from mcukit.planning.schedule import partition
+from mcukit.planning.search import PlanSearch
+from mcukit.planning.tiles import tile_macs
+from mcukit.precision.calibrated import quantize_calibrated
+from mcukit.precision.output_error import before_softmax
+from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model
+from mcukit.precision.vdpc import VdpcOptions
+from mcukit.quantized.integer import IntegerModel
+
+CHUNK = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A network with all that its configurations share.
+
+    inputs: of calibration, as the network takes them. images: the evaluation inputs as integers. outputs: the float
+    network's for them. patches: the stages of the int8 patch-based plan. seconds: that steps took, by name.
+    """
+
+    network: Network
+    graph: Graph
+    model: FloatModel
+    statistics: dict[str, MapStatistics]
+    inputs: npt.NDArray[np.float32]
+    int8: IntegerModel
+    images: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.int64]
+    outputs: npt.NDArray[np.float32]
+    patches: tuple[Stage, ...]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Configuration:
+    """bitops: where they don't follow from the model and the plan alone."""
+
+    name: str
+    model: IntegerModel
+    plan: Plan
+    bitops: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a configuration gives. instructions: estimated from the measured kernels of a Cortex-M4."""
+
+    name: str
+    accuracy: Paired
+    macs: int
+    bitops: float
+    arena_bytes: int
+    weight_bytes: int
+    instructions: int
+
+
+def prepare(network: Network, models: Path, scratch: Path, budget: int) -> Prepared:
+    """Quantizes to int8, finds the patch-based plan that fits `budget` bytes, and runs the float network."""
+    files = network.files(models, scratch)
+    if files.calibration is None:
+        raise ValueError(f"{network.name} has no calibration data")
+    graph = run_passes(load_model(files.model))
+    shape = map_shape(graph.tensors[graph.inputs[0]].shape)
+    inputs = network.preprocessing.apply(load_inputs(files.calibration, shape).values[: network.calibration_limit])
+    model = FloatModel(graph)
+    seconds = {}
+    started = time.perf_counter()
+    statistics = collect_statistics(model, inputs)
+    seconds["statistics"] = time.perf_counter() - started
+    int8 = quantize_calibrated(model, statistics, inputs)
+    data = load_inputs(files.evaluation, shape, labels=files.labels)
+    if data.labels is None or int8.input.quantization is None:
+        raise ValueError(f"{network.name} has no labels")
+    images, outputs = [], []
+    for start in range(network.evaluation_first, len(data.values), CHUNK):
+        real = network.preprocessing.apply(data.values[start : start + CHUNK])
+        images.append(int8.input.quantization.quantize(real))
+        outputs.append(model.outputs(real)[0].reshape(len(real), -1))
+    labels = np.asarray(data.labels)[network.evaluation_first :]
+    patches = smallest_patch_plan(Dataflow(int8), load_costs(), budget).plan.stages
+    return Prepared(
+        network, graph, model, statistics, inputs, int8, np.concatenate(images), labels, np.concatenate(outputs),
+        patches, seconds,
+    )  # fmt: skip
+
+
+def int8_configurations(prepared: Prepared) -> Iterator[Configuration]:
+    """int8 layer by layer, in patches, streamed, and streamed with rows pushed."""
+    flow, costs = Dataflow(prepared.int8), load_costs()
+    names = tuple(layer.name for layer in flow.layers)
+    yield Configuration("int8, layers", prepared.int8, plan_of(flow, (Stage(names),)))
+    yield Configuration("int8, patches", prepared.int8, plan_of(flow, prepared.patches))
+    for pushed in (False, True):
+        found = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=pushed).smallest()
+        if found is not None:
+            yield Configuration(f"int8, stream{', rows pushed' * pushed}", prepared.int8, found.plan)
+
+
+def quantmcu_trials(
+    prepared: Prepared, choices: Sequence[QuantmcuOptions], report: Callable[[Trial], None]
+) -> list[tuple[QuantmcuOptions, QuantmcuResult, Trial]]:
+    """QuantMCU as reconstructed, in the patches of the int8 plan, with each of these options."""
+    trials = []
+    for options in choices:
+        result = narrowed_model(
+            prepared.graph, prepared.statistics, prepared.int8, prepared.inputs, prepared.patches, options
+        )
+        plan = plan_of(Dataflow(result.model), prepared.patches)
+        trial = try_configuration(prepared, Configuration(_title(options), result.model, plan, result.bitops))
+        report(trial)
+        trials.append((options, result, trial))
+    return trials
+
+
+def _title(options: QuantmcuOptions) -> str:
+    classes = "" if options.vdpc == "off" else f", {options.vdpc}, phi {options.classes.phi:g}"
+    return f"QuantMCU, lambda {options.entropy_weight:g}, VDPC {'off' if options.vdpc == 'off' else 'on'}{classes}"
+
+
+def try_configuration(prepared: Prepared, configuration: Configuration) -> Trial:
+    """Runs it on all evaluation images, as C on this computer."""
+    model, plan = configuration.model, configuration.plan
+    logits = before_softmax(prepared.graph, prepared.graph.outputs[0]) == prepared.graph.outputs[0]
+    outputs = outputs_of(model, plan, prepared.images)
+    flow = Dataflow(model)
+    tiles = partition(flow, plan.stages, plan.pushed)
+    bitops = branch_bitops(model, tiles) if configuration.bitops is None else configuration.bitops
+    return Trial(
+        configuration.name,
+        compare_paired(outputs, prepared.outputs, prepared.labels, logits=logits),
+        sum(tile_macs(flow, stage) for stage in tiles),
+        bitops,
+        plan.arena_bytes,
+        model.weight_bytes,
+        _instructions(flow, plan),
+    )
+
+
+def _instructions(flow: Dataflow, plan: Plan) -> int:
+    """Estimated for the stages of a plan."""
+    from mcukit.planning.candidates import Candidate, Candidates, Shape
+
+    candidates = Candidates(flow, load_costs(), plan.pushed)
+    total, first = 0, 0
+    for stage in plan.stages:
+        shape = Shape(stage.tile_rows, stage.tile_columns, stage.halo)
+        total += candidates.instructions(Candidate(first, first + len(stage.layers), shape))
+        first += len(stage.layers)
+    return total
+
+
+def _with_phi(options: QuantmcuOptions, phi: float) -> QuantmcuOptions:
+    return replace(options, vdpc="static", classes=VdpcOptions(phi=phi))

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a calibrated float network to an integer model with the bits that the user asked for."""
+
+from __future__ import annotations
+
+__all__ = ["Calibrated", "FoundBits", "bits_by_sensitivity", "bits_by_vdqs", "bits_of_plan"]
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from mcukit.calibration.float_model import FloatModel
+from mcukit.calibration.ranges import choose_range
+from mcukit.calibration.statistics import MapStatistics
+from mcukit.errors import McukitError
+from mcukit.graph.graph import Graph
+from mcukit.planning.choose import PlanRequest, choose_plan
+from mcukit.planning.costs import DEFAULT_TARGET, load_costs
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.patch_plan import smallest_patch_plan
+from mcukit.planning.plan import Stage
+from mcukit.planning.plan_bits import PlanBits
+from mcukit.planning.tiles import stage_tiles
+from mcukit.precision.bitops import BitopsCost
+from mcukit.precision.output_distance import softmax_divergence
+from mcukit.precision.plain_rounding import WeightRounding, rounding_of
+from mcukit.precision.quantmcu import QuantmcuResult, narrowed_model, with_narrow_tiles
+from mcukit.precision.sensitivity import SensitivityResult, Target, measure_sensitivities, search_sensitivity
+from mcukit.precision.simulated_error import SimulatedError
+from mcukit.precision.weight_rounding import round_weights
+from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.packing import MAP_BITS
+from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
+from mcukit.quantized.quantize import quantize_graph
+from mcukit.workflow.bits import BitsOptions
+from mcukit.workflow.progress import Progress
+
+Fits = Callable[[Precision], bool]
+"""Whether a network with these bits can be planned within the budget."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A float network with what calibration learned. inputs: the images (N, height, width, channels)."""
+
+    model: FloatModel
+    statistics: Mapping[str, MapStatistics]
+    inputs: npt.NDArray[np.float32]
+
+    @property
+    def graph(self) -> Graph:
+        return self.model.graph
+
+
+@dataclass(frozen=True, eq=False)
+class FoundBits:
+    """precision: what was chosen. search: how; reached: whether it got as far as it was asked to."""
+
+    precision: Precision
+    search: SensitivityResult
+    reached: bool
+
+
+def bits_by_sensitivity(
+    calibrated: Calibrated, options: BitsOptions, report: Progress, fits: Fits | None = None
+) -> FoundBits:
+    """Narrows what is missed least, as far as options.max_error allows, or until there are few enough BitOPs.
+
+    fits: where a budget is given, the first step whose plan fits is taken, which has the least error.
+    Raises McukitError "budget-exceeded" where none fits within the error.
+    """
+    graph, inputs = calibrated.graph, calibrated.inputs
+    images = inputs[np.linspace(0, len(inputs) - 1, min(options.images, len(inputs))).astype(np.int64)]
+    rounding = rounded_weights(calibrated, report) if options.weights else None
+    distance = softmax_divergence if _has_classes(graph) else None
+    errors = SimulatedError(graph, calibrated.statistics, images, weights=rounding, distance=distance)
+    narrow = (4, 2)
+    sensitivities = measure_sensitivities(
+        graph,
+        errors,
+        map_bits=narrow if options.maps else (),
+        weight_bits=narrow if options.weights else (),
+        progress=partial(report, "measure sensitivities"),
+    )
+    cost = BitopsCost(graph)
+    limit = None if options.bitops is None else cost(INT8) / options.bitops
+    found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error, limit))
+    if fits is None:
+        return FoundBits(found.choice.precision, found, found.reached)
+    return FoundBits(_first_that_fits(found, fits), found, reached=True)
+
+
+def _first_that_fits(found: SensitivityResult, fits: Fits) -> Precision:
+    """Every step has fewer bits than the one before, and so needs no more memory."""
+    low, high = 0, found.chosen
+    if not fits(found.steps[high].precision):
+        error = found.steps[high].error - found.steps[0].error
+        raise McukitError(
+            "budget-exceeded",
+            f"no bits that add at most {error:.3g} to the error at the output make the network fit",
+            where="--bits auto",
+            hint="allow a larger error with --max-error, give a larger budget, or push rows of the input: --push-rows",
+        )
+    while low < high:
+        middle = (low + high) // 2
+        if fits(found.steps[middle].precision):
+            high = middle
+        else:
+            low = middle + 1
+    return found.steps[high].precision
+
+
+def _has_classes(graph: Graph) -> bool:
+    """Whether all outputs look like scores of classes: vectors of several values."""
+    return all(graph.tensors[name].elements == graph.tensors[name].shape[-1] > 1 for name in graph.outputs)
+
+
+def rounded_weights(calibrated: Calibrated, report: Progress) -> WeightRounding:
+    """Weights of every width, rounded by what they do to the output of their layer."""
+    graph = calibrated.graph
+    spans = {name: choose_range(item, "min-max") for name, item in calibrated.statistics.items()}
+    names = [node.name for node in graph.nodes if node.operator.has_weights]
+    graphs = {}
+    for bits in MAP_BITS:
+        quantized = quantize_graph(graph, spans, Precision(weights=dict.fromkeys(names, bits)))
+        if bits < 8:
+            advance = partial(report, f"round weights to {bits} bits")
+            quantized = round_weights(calibrated.model, quantized, calibrated.inputs, advance)
+        graphs[bits] = quantized
+    return rounding_of(graphs)
+
+
+def bits_by_vdqs(
+    calibrated: Calibrated, int8: IntegerModel, options: BitsOptions, sram: int | None, target: str = DEFAULT_TARGET
+) -> tuple[QuantmcuResult, tuple[Stage, ...]]:
+    """QuantMCU as reconstructed: patches, their classes, and bits by entropy; the stages that it is made for.
+
+    sram: bytes that the network in patches must fit, with 8 bits if possible, else with fewer; without them the patches
+    are those of the smallest arena.
+    """
+    budget = None
+    if sram is None:
+        stages = choose_plan(int8, PlanRequest("patches", target=target)).plan.stages
+    else:
+        try:
+            stages = smallest_patch_plan(Dataflow(int8), load_costs(target), sram).plan.stages
+        except McukitError:
+            # No patches of 8 bits fit: fewer bits have to.
+            stages, budget = choose_plan(int8, PlanRequest("patches", target=target)).plan.stages, sram
+    quantmcu = replace(options.quantmcu, budget=budget)
+    graph, statistics, inputs = calibrated.graph, calibrated.statistics, calibrated.inputs
+    return narrowed_model(graph, statistics, int8, inputs, stages, quantmcu), stages
+
+
+def bits_of_plan(calibrated: Calibrated, model: IntegerModel, bits: PlanBits, first: Stage) -> IntegerModel:
+    """`model`, quantized with bits.precision, with the narrow tiles that a plan asks for. first: its first stage.
+
+    Raises McukitError "bad-precision" and "bad-branches".
+    """
+    branching = bits.branching
+    if branching is None:
+        return model
+    graph = calibrated.graph
+    check_precision(graph, Precision(branching.narrow))
+    groups = quantization_groups(graph)
+    narrow = {groups[name]: width for name, width in branching.narrow.items()}
+    tiles = stage_tiles(Dataflow(model), 0, len(first.layers), first)
+    return with_narrow_tiles(graph, model, tiles, narrow, branching.wide, branching.test)

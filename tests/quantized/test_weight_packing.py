@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcukit.quantized.packing import MAP_BITS
+from mcukit.quantized.weight_packing import pack_weights, weight_array, whole_words
+
+PAIRS = ((0, 2), (1, 3), (4, 6), (5, 7), (8, 10), (9, 11), (12, 14), (13, 15))
+"""Values that one AND takes out of a word, in the order of the shifts."""
+
+
+@pytest.mark.parametrize(("bits", "mask"), [(4, 0x000F000F), (2, 0x00030003)])
+@pytest.mark.parametrize("values", [1, 2, 7, 8, 9, 16, 17, 33])
+def test_one_shift_and_one_and_give_a_pair(bits: int, mask: int, values: int) -> None:
+    limit = (1 << (bits - 1)) - 1
+    rows = np.random.default_rng(values).integers(-limit, limit + 1, (3, values), np.int8)
+    offset = 1 << (bits - 1)
+
+    words = pack_weights(rows, bits)
+
+    assert words.dtype == np.uint32
+    per_word = 32 // bits
+    assert words.shape == (3, -(-values // per_word))
+    for row, found in zip(rows.tolist(), words.tolist(), strict=True):
+        padded = row + [0] * (whole_words(values, bits) - values)
+        for first, word in enumerate(found):
+            group = padded[first * per_word : (first + 1) * per_word]
+            for shift, (low, high) in enumerate(PAIRS[: per_word // 2]):
+                pair = word >> (bits * shift) & mask
+                assert (pair & 0xFFFF) - offset == group[low]
+                assert (pair >> 16) - offset == group[high]
+
+
+def test_words_by_hand() -> None:
+    four = pack_weights(np.array([[1, 2, 3, 4, 5, 6, 7, -7], [-1, 0, 0, 0, 0, 0, 0, 0]], np.int8), 4)
+    two = pack_weights(np.array([[1, 0, -1]], np.int8), 2)
+
+    assert [f"{word:08x}" for word in four.ravel().tolist()] == ["1fcbeda9", "88888887"]
+    assert [f"{word:08x}" for word in two.ravel().tolist()] == ["aaa9aaab"]
+
+
+def test_bytes_keep_their_order() -> None:
+    rows = np.array([[-127, 5, 127, 4, 9], [1, 2, 3, 4, 5]], np.int8)
+
+    packed = pack_weights(rows, 8)
+
+    assert packed.dtype == np.int8
+    assert packed.tolist() == [[-127, 5, 127, 4, 9, 0, 0, 0], [1, 2, 3, 4, 5, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("bits", MAP_BITS)
+def test_a_constant_counts_the_bytes_that_it_has_in_flash(bits: int) -> None:
+    array = weight_array(np.zeros((5, 48), np.int8), bits, "[filter]")
+
+    assert array.c_type == ("int8_t" if bits == 8 else "uint32_t")
+    assert array.bytes == 5 * 48 * bits // 8
