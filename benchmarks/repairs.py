@@ -45,8 +45,8 @@ CHUNK = 64
 ABOUT = f"""\
 Networks of few bits, quantized without training from up to {CALIBRATION} calibration images. Top-1 in percent, its
 difference to the float network with the 95 % interval over the evaluation images, how often both name the same class,
-and the Kullback-Leibler divergence from the float network's probabilities in nats; of the float simulation, which rounds
-as the integers do but for ties. Later maps: the second half of them, where they may have so few bits."""
+and the Kullback-Leibler divergence from the float network's probabilities in nats; of the float simulation, which
+rounds as the integers do but for ties. Later maps: the second half of them, where they may have so few bits."""
 
 BIASES = Repair(weight_rounding=False)
 EQUALIZED = Repair(equalization=True)
