@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = [
     "DEFAULT_RANGES",
+    "MAP_BY_MAP",
     "MAP_RANGE_METHODS",
     "OUTPUT_ERROR",
     "RANGE_METHODS",
@@ -27,8 +28,8 @@ Float64Array = npt.NDArray[np.float64]
 SMALLEST_SPAN = 1e-6
 """A map that is constant zero still needs a scale."""
 
-CLIPPED_TAIL = 1e-4
-"""The share of values that percentile ranges leave out, half of it at each end."""
+CLIPPED_TAILS = {8: 1e-4, 4: 1e-3, 2: 1e-2}
+"""By bits: the share of values that percentile ranges leave out, half of it at each end; fewer steps cost more each."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,11 @@ def _min_max(statistics: MapStatistics, bits: int = 8) -> Range:  # noqa: ARG001
     return Range.around_zero(statistics.minimum, statistics.maximum)
 
 
-def _percentile(statistics: MapStatistics, bits: int = 8) -> Range:  # noqa: ARG001
+def _percentile(statistics: MapStatistics, bits: int = 8) -> Range:
+    tail = CLIPPED_TAILS[bits]
     cumulative = np.cumsum(statistics.counts) / max(int(statistics.counts.sum()), 1)
-    first = int(np.searchsorted(cumulative, CLIPPED_TAIL / 2, side="right"))
-    last = int(np.searchsorted(cumulative, 1 - CLIPPED_TAIL / 2, side="left"))
+    first = int(np.searchsorted(cumulative, tail / 2, side="right"))
+    last = int(np.searchsorted(cumulative, 1 - tail / 2, side="left"))
     low = statistics.minimum + first * statistics.bin_width
     high = statistics.minimum + min(last + 1, statistics.counts.size) * statistics.bin_width
     return Range.around_zero(low, high)
@@ -121,9 +123,12 @@ MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics, int], Range]] = {
 """Methods that look at one map alone; the number of bits is what the range is for."""
 
 OUTPUT_ERROR = "output-error"
-"""Whichever of the others does least harm at the network's output: mcukit.precision.calibrated."""
+"""Whichever of these does least harm at the network's output: mcukit.precision.calibrated."""
 
-RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, *MAP_RANGE_METHODS)
+MAP_BY_MAP = "map-by-map"
+"""For each map the range that does least harm at the network's output: mcukit.precision.map_ranges."""
+
+RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, MAP_BY_MAP, *MAP_RANGE_METHODS)
 
 DEFAULT_RANGES = OUTPUT_ERROR
 

@@ -20,7 +20,7 @@ from mcukit.report.blocks import Block, Facts, Line
 if TYPE_CHECKING:
     from mcukit.workflow.build import Build
 
-RANGES = ("output-error", "mse", "percentile", "min-max")
+RANGES = ("output-error", "map-by-map", "mse", "percentile", "min-max")
 """mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
 
 RAW_HINT = "if the network was not trained on such values, give --scale, --mean and --std as it was"

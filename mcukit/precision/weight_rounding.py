@@ -129,8 +129,7 @@ def _solve(
     ordered = np.take_along_axis(weights, order[:, :, np.newaxis], axis=1)
     varying = np.take_along_axis(covariance, order[:, :, np.newaxis], axis=1)
     varying = np.take_along_axis(varying, order[:, np.newaxis, :], axis=2)
-    # Cholesky factor of the inverse: row k says how the error of weight k is shared out among the later ones.
-    feedback = np.linalg.cholesky(np.linalg.inv(varying)).transpose(0, 2, 1)
+    feedback = _feedback(varying)
     widest = np.abs(weights).max(axis=1) / limit
     scale = _exact(widest, smallest)
     integers = _round_with_feedback(ordered, feedback, scale, limit)
@@ -148,6 +147,17 @@ def _solve(
     restored = np.empty_like(integers)
     np.put_along_axis(restored, order[:, :, np.newaxis], integers, axis=1)
     return restored, scale
+
+
+def _feedback(covariance: Float64Array) -> Float64Array:
+    """Cholesky factor of the inverse: row k says how the error of weight k is shared out among the later ones.
+
+    By way of correlations, which can be inverted however unlike the sizes of the inputs are.
+    """
+    deviation = np.sqrt(np.einsum("gii->gi", covariance))
+    correlation = covariance / (deviation[:, :, np.newaxis] * deviation[:, np.newaxis, :])
+    factor: Float64Array = np.linalg.cholesky(np.linalg.inv(correlation)) / deviation[:, :, np.newaxis]
+    return factor.transpose(0, 2, 1)
 
 
 def _exact(scale: Float64Array, smallest: Float64Array) -> Float64Array:

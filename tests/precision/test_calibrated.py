@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,7 +17,9 @@ from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.softmax import Softmax
 from mcukit.precision.calibrated import quantize_calibrated
 from mcukit.precision.output_error import MOST_IMAGES, judging_images, measure_output_error
+from mcukit.precision.repair import REPAIRED, UNREPAIRED, Repair
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.precision import INT8, Precision
 
 
 def classifier() -> Graph:
@@ -93,6 +97,58 @@ def test_progress_counts_every_image_of_every_method() -> None:
     total = MOST_IMAGES * len(MAP_RANGE_METHODS)
     assert seen[-1] == (total, total)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_map_by_map_counts_its_own_images_too() -> None:
+    model, inputs, seen = FloatModel(classifier()), images(1.0), list[tuple[int, int]]()
+    quantize_calibrated(
+        model,
+        collect_statistics(model, inputs),
+        inputs,
+        ranges="map-by-map",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen[-1] == (2 * MOST_IMAGES, 2 * MOST_IMAGES)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def repaired(repair: Repair, precision: Precision = INT8, ranges: str = "mse") -> tuple[IntegerModel, float]:
+    """The integer model, and its error at the output."""
+    model, inputs = FloatModel(classifier()), images(1.0)
+    statistics = collect_statistics(model, inputs)
+    found = quantize_calibrated(model, statistics, inputs, ranges=ranges, precision=precision, repair=repair)
+    return found, measure_output_error(model, found, inputs).typical
+
+
+NARROW = Precision(weights={"first": 4, "second": 4})
+
+
+def test_each_repair_of_narrow_weights_lowers_the_error() -> None:
+    none = repaired(UNREPAIRED, NARROW)[1]
+    biases = repaired(replace(UNREPAIRED, bias_correction=True), NARROW)[1]
+    both = repaired(REPAIRED, NARROW)[1]
+    assert both < 0.8 * biases < none
+
+
+def test_repairs_of_narrow_weights_leave_int8_as_it_is() -> None:
+    plain = repaired(replace(REPAIRED, weight_rounding=False))[0]
+    assert constants(plain) == constants(repaired(REPAIRED)[0])
+
+
+def test_equalization_changes_weights_and_keeps_names() -> None:
+    plain, equalized = repaired(REPAIRED)[0], repaired(replace(REPAIRED, equalization=True))
+    before, after = constants(plain), constants(equalized[0])
+    assert list(before) == list(after)
+    assert before["w1"] != after["w1"]
+    assert before["w2"] != after["w2"]
+    assert equalized[1] < 0.01
+
+
+def test_ranges_map_by_map_suit_narrow_maps() -> None:
+    narrow = Precision({"hidden": 4})
+    methods = {method: repaired(REPAIRED, narrow, method)[1] for method in ("map-by-map", *MAP_RANGE_METHODS)}
+    assert methods["map-by-map"] <= min(methods.values()) * 1.05
+    assert methods["map-by-map"] < methods["min-max"]
 
 
 def test_few_images_are_all_judged() -> None:

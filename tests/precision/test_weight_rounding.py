@@ -167,3 +167,13 @@ def test_moments_are_the_same_in_several_passes(monkeypatch: pytest.MonkeyPatch)
     samples = pixels.seen(model.run(inputs)["input"], np.arange(99))[0].astype(np.float64)
     assert np.allclose(alone[first].covariance[0], np.cov(samples.T, bias=True), atol=1e-4)
     assert np.allclose(alone[first].mean[0], samples.mean(axis=0), atol=1e-5)
+
+
+def test_inputs_of_very_unlike_sizes() -> None:
+    graph = network(*CASES["pointwise"])
+    model = FloatModel(graph)
+    inputs = images() * np.array([1e-6, 1.0, 1e6, 0.0], np.float32)
+    integer = quantize_graph(graph, {"x": Range(0.0, 4e6), "y": Range(-9e6, 9e6)}, Precision(weights={"layer": 4}))
+    rounded = round_weights(model, integer, inputs)
+    assert np.isfinite(_float(rounded.tensors["w"]).data).all()
+    assert np.asarray(rounded.tensors["w"].data)[..., 2].any()

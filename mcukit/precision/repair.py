@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What wins back accuracy that few bits cost, without training."""
+
+from __future__ import annotations
+
+__all__ = ["REPAIRED", "UNREPAIRED", "Repair"]
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Repair:
+    """equalization: weights of neighbouring layers are brought to like size first: mcukit.precision.equalization.
+
+    The maps between them then stand for other values than in the network as it was given. With a scale for each output
+    channel it changes little, so that it has to be asked for.
+    weight_rounding: weights of fewer than 8 bits are rounded by what they do to their layer's output:
+    mcukit.precision.weight_rounding. bias_correction: biases make up for rounded weights:
+    mcukit.precision.bias_correction.
+    """
+
+    equalization: bool = False
+    weight_rounding: bool = True
+    bias_correction: bool = True
+
+
+REPAIRED = Repair()
+UNREPAIRED = Repair(weight_rounding=False, bias_correction=False)
