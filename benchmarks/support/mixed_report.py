@@ -14,15 +14,15 @@ PAPER = 2.2
 """Times fewer BitOPs than int8 in patches, as the paper reports on average."""
 
 _INTRODUCTION = """\
-QuantMCU as reconstructed (VDPC and VDQS after Tao et al. 2024, weights of 8 bits, no repair) and mcukit's search (measured
-sensitivity, maps and weights, weights rounded by what they do to their layer, ranges map by map, streamed), against int8
-in the fewest patches that fit the budget.
+QuantMCU as reconstructed (VDPC and VDQS after Tao et al. 2024, weights of 8 bits, no repair) and mcukit's search
+(measured sensitivity, maps and weights, weights rounded by what they do to their layer, ranges map by map, streamed),
+against int8 in the fewest patches that fit the budget.
 
 BitOPs count what patches compute again; *fewer* is against int8 in patches. Arena and flash (weights) are bytes;
-instructions are estimated from the measured kernels of an emulated Cortex-M4. Top-1 is that of the generated C; *against
-float* is the difference in points on the same images with its 95 % interval, *agreement* how often both name the same
-class, *KL* the divergence of class probabilities in nats. Rows of the measured search are chosen by the error on
-calibration images alone."""
+instructions are estimated from the measured kernels of an emulated Cortex-M4. Top-1 is that of the generated C;
+*against float* is the difference in points on the same images with its 95 % interval, *agreement* how often both name
+the same class, *KL* the divergence of class probabilities in nats. Rows of the measured search are chosen by the error
+on calibration images alone."""
 
 _HEADS = (
     "configuration", "MMAC", "MBitOPs", "fewer", "arena", "flash", "M instructions", "top-1", "against float",
