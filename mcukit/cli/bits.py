@@ -21,7 +21,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option("--bits", type=click.Choice(["8", "auto"]), default="8", help="8 everywhere, or found by a search."),
     click.option("--search", type=click.Choice(["sensitivity", "vdqs"]), help="How --bits auto finds them."),
-    click.option("--max-error", type=float, metavar="E", help="What fewer bits may add to the output's error: 0.05."),
+    click.option("--max-error", type=float, metavar="E", help="What fewer bits may add to the output's error: 0.03."),
     click.option("--bitops", type=float, metavar="X", help="Stop at X times fewer BitOPs than with 8 bits."),
     click.option("--vdpc", type=click.Choice(["off", "static", "runtime"]), help="vdqs: patches with outliers keep 8."),
     click.option("--phi", type=float, metavar="P", help="vdpc: share of values that counts as ordinary."),
