@@ -35,6 +35,8 @@ LARGEST_ARENA = 1 << 28
 MOST_TILES = 1024
 """Of a stage: tiles of a few pixels are all halo."""
 
+_PLACES = ("arenas", "maps", "scratch", "weights")
+
 _SCHEDULES = ("layers", "stream", "patches", "strips")
 
 _LARGEST_SIDE = (1 << 16) - 1
@@ -69,9 +71,12 @@ def plan_to_json(plan: Plan, model: IntegerModel | None = None) -> dict[str, obj
     }
 
 
-def plan_text(plan: Plan, model: IntegerModel | None = None) -> str:
-    """The text of plan.json, one line for each layer and each place."""
-    return _text(plan_to_json(plan, model), "") + "\n"
+def plan_text(plan: Plan, model: IntegerModel | None = None, *, places: bool = True) -> str:
+    """The text of plan.json, one line for each layer and each place. places: whether it says where buffers lie."""
+    content = plan_to_json(plan, model)
+    if not places:
+        content = {key: value for key, value in content.items() if key not in _PLACES}
+    return _text(content, "") + "\n"
 
 
 def first_stage(path: Path) -> Stage:

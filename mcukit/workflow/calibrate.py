@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Quantized", "quantize_float"]
+__all__ = ["Quantized", "calibration_data", "quantize_float"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def quantize_float(
 ) -> Quantized:
     """Calibrates a float network on the chosen data, or on synthetic images where there are none."""
     ranges = _range_method(options)
-    values, preprocessing = _calibration_data(graph, options)
+    values, preprocessing = calibration_data(graph, options)
     inputs = preprocessing.apply(values)
     float_model = FloatModel(graph)
     statistics = cached_statistics(float_model, inputs, partial(report, "calibrate"))
@@ -119,7 +119,7 @@ def _range_method(options: QuantizeOptions) -> str:
     return method
 
 
-def _calibration_data(graph: Graph, options: QuantizeOptions) -> tuple[npt.NDArray[np.generic], Preprocessing]:
+def calibration_data(graph: Graph, options: QuantizeOptions) -> tuple[npt.NDArray[np.generic], Preprocessing]:
     """Raw values (N, height, width, channels), and what makes network inputs of them."""
     shape = map_shape(graph.tensors[graph.inputs[0]].shape)
     if options.calibration is None:
