@@ -23,6 +23,7 @@ from benchmarks.support.kernel_counts import Sample, count_kernel
 from benchmarks.support.kernel_shapes import KERNEL_SHAPES
 from benchmarks.support.markdown import table
 from benchmarks.support.measure import versions
+from benchmarks.support.shaped import Shaped
 from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError
 from mcukit.planning.kernel_features import KERNEL_FEATURES
@@ -130,11 +131,20 @@ def _summary(fits: Mapping[str, Fit]) -> str:
 
 def _each_shape(fits: Mapping[str, Fit]) -> str:
     rows = [
-        (function, str(sample.shaped.operator), str(sample.shaped.maps), f"{sample.instructions:,}", f"{error:+.1f}")
+        (
+            function, str(sample.shaped.operator), str(sample.shaped.maps), _bits(sample.shaped),
+            f"{sample.instructions:,}", f"{error:+.1f}",
+        )
         for function, fit in fits.items()
         for sample, error in zip(fit.samples, fit.errors, strict=True)
-    ]
-    return table(("kernel", "operator", "maps", "instructions", "error %"), rows, texts=3)
+    ]  # fmt: skip
+    return table(("kernel", "operator", "maps", "bits", "instructions", "error %"), rows, texts=4)
+
+
+def _bits(shaped: Shaped) -> str:
+    """Of the maps that it reads, of the one that it computes and of its weights."""
+    weights = f", weights {shaped.weight_bits}" if shaped.operator.has_weights else ""
+    return f"{' '.join(map(str, shaped.map_bits))} to {shaped.output_bits}{weights}"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from mcukit.graph.graph import Graph, Node, Shape, Tensor, map_shape
 from mcukit.graph.region import whole_region
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.operator import Operator
+from mcukit.ops.requantize import Requantize
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.window import Window
@@ -28,6 +29,7 @@ from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.quantized.lower import lower
+from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
 
 _INPUT = (1, 24, 24, 4)
@@ -54,6 +56,8 @@ class _Network:
     tensors: dict[str, Tensor] = field(default_factory=lambda: {"input": Tensor("input", _INPUT)})
     nodes: list[Node] = field(default_factory=list)
     generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(_SEED))
+    map_bits: dict[str, int] = field(default_factory=dict)
+    weight_bits: dict[str, int] = field(default_factory=dict)
 
     def constant(self, name: str, shape: Shape) -> str:
         scale = 1.0 if len(shape) == 1 else 1.5 / np.sqrt(max(np.prod(shape[1:]), 1))
@@ -66,8 +70,13 @@ class _Network:
             self.nodes.append(Node(name, operator, tuple(inputs), name))
         return name
 
-    def map(self, shape: Shape, number: int) -> str:
-        """A map of that shape with varied values; another one for each number."""
+    def map(self, shape: Shape, number: int, bits: int = 8) -> str:
+        """A map of that shape with varied values; another one for each number, and for each width."""
+        if bits != 8:
+            wide = self.map(shape, number)
+            narrow = self.node(f"{wide}/{bits} bits", Requantize(), [wide])
+            self.map_bits[narrow] = bits
+            return narrow
         height, width, channels = map_shape(shape)
         name = f"{'x'.join(map(str, shape))}/{number}"
         if name in self.tensors:
@@ -81,24 +90,38 @@ class _Network:
         return spread if len(shape) == 4 else self.node(name, Reshape(shape), [spread])
 
     def branch(self, position: int, shaped: Shaped) -> str:
-        maps = [self.map(shape, number) for number, shape in enumerate(shaped.maps)]
+        maps = [
+            self.map(shape, i, bits) for i, (shape, bits) in enumerate(zip(shaped.maps, shaped.map_bits, strict=True))
+        ]
         constants = [self.constant(f"{position}/constant{i}", shape) for i, shape in enumerate(shaped.constants)]
-        return self.node(f"{position}", shaped.operator, [*maps, *constants])
+        name = self.node(f"{position}", shaped.operator, [*maps, *constants])
+        self.map_bits[name] = shaped.output_bits
+        self.weight_bits[name] = shaped.weight_bits
+        return name
+
+    def graph(self, last: str) -> Graph:
+        """The network. Its output, which must have 8 bits, is `last`, if it has."""
+        if self.map_bits[last] != 8:
+            last = self.node("output", Requantize(), [last])
+        return Graph(_NAME, self.tensors, tuple(self.nodes), ("input",), (last,))
+
+    def precision(self) -> Precision:
+        weighted = {node.name for node in self.nodes if node.operator.has_weights}
+        return Precision(self.map_bits, {name: bits for name, bits in self.weight_bits.items() if name in weighted})
 
 
 def count_kernel(function: str, shapes: Sequence[Shaped], target: str) -> tuple[Sample, ...]:
     """Exact counts of one kernel for every shape. Raises what run_on_target raises."""
     network = _Network()
     names = [network.branch(position, shaped) for position, shaped in enumerate(shapes)]
-    graph = Graph(_NAME, network.tensors, tuple(network.nodes), ("input",), (names[-1],))
-    model = _quantize(graph)
+    model = _quantize(network.graph(names[-1]), network.precision())
     layers = model.steps
     counted = _run(model, layers, target)
     by_name = {layer.name: (layer, instructions) for layer, instructions in zip(layers, counted, strict=True)}
     return tuple(_sample(function, model, shaped, *by_name[name]) for name, shaped in zip(names, shapes, strict=True))
 
 
-def _quantize(graph: Graph) -> IntegerModel:
+def _quantize(graph: Graph, precision: Precision) -> IntegerModel:
     """The integer model. Ranges are not calibrated: float libraries differ in the last bits from machine to machine."""
     generator = np.random.default_rng(_SEED)
     limits = {node.output: node.operator.output_limits() for node in graph.nodes}
@@ -107,7 +130,7 @@ def _quantize(graph: Graph) -> IntegerModel:
         # No two alike: operands of equal scale would take a shorter way through the additions.
         spread = Range.around_zero(-generator.uniform(*_SPREADS), generator.uniform(*_SPREADS))
         ranges[tensor.name] = spread.clipped(*limits.get(tensor.name, (-1.0, 1.0)))
-    return lower(quantize_graph(graph, ranges))
+    return lower(quantize_graph(graph, ranges, precision))
 
 
 def _run(model: IntegerModel, layers: Sequence[Layer], target: str) -> tuple[int, ...]:

@@ -7,65 +7,31 @@ maps of one row tell the cost of a call from that of a row, odd sizes tell what 
 
 from __future__ import annotations
 
-__all__ = ["KERNEL_SHAPES", "Shaped"]
+__all__ = ["KERNEL_SHAPES"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 
-from mcukit.graph.graph import Shape
-from mcukit.ops.activation import RELU, RELU6, UNBOUNDED
+from benchmarks.support.packed_shapes import PACKED_SHAPES
+from benchmarks.support.shaped import SAME_3X3, Shaped, conv, depthwise, fully_connected
+from mcukit.ops.activation import RELU
 from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.concat import Concat
-from mcukit.ops.conv2d import Conv2d
-from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
-from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.hard_swish import HardSwish
 from mcukit.ops.max_pool import MaxPool
 from mcukit.ops.mean import Mean
 from mcukit.ops.mul import Mul
-from mcukit.ops.operator import Operator
 from mcukit.ops.pad import Pad
 from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.softmax import Softmax
 from mcukit.ops.sub import Sub
 from mcukit.ops.window import Window
 
-_SAME_3X3 = (1, 1, 1, 1)
-
-
-@dataclass(frozen=True)
-class Shaped:
-    """An operator on maps of the given shapes; constants follow the maps among its inputs."""
-
-    operator: Operator
-    maps: tuple[Shape, ...]
-    constants: tuple[Shape, ...] = ()
-
-
-def _conv(source: tuple[int, int, int], filters: int, window: Window, groups: int = 1) -> Shaped:
-    weights = (filters, *window.kernel, source[2] // groups)
-    clamp = RELU if filters % 4 == 0 else UNBOUNDED
-    return Shaped(Conv2d(window, groups, clamp), ((1, *source),), (weights, (filters,)))
-
-
-def _depthwise(source: tuple[int, int, int], window: Window, multiplier: int = 1) -> Shaped:
-    channels = source[2] * multiplier
-    return Shaped(DepthwiseConv2d(window, RELU6), ((1, *source),), ((1, *window.kernel, channels), (channels,)))
-
-
-def _fully_connected(source: Shape, outputs: int) -> Shaped:
-    elements = 1
-    for size in source:
-        elements *= size
-    return Shaped(FullyConnected(), (source,), ((outputs, elements), (outputs,)))
-
-
 _CONVOLUTIONS = (
     # Pointwise.
     *(
-        _conv(source, filters, Window((1, 1)))
+        conv(source, filters, Window((1, 1)))
         for source, filters in (
             ((1, 1, 8), 8),
             ((1, 1, 64), 16),
@@ -84,73 +50,73 @@ _CONVOLUTIONS = (
             ((4, 6, 1), 9),
         )
     ),
-    _conv((8, 8, 16), 32, Window((1, 1), (2, 2))),
+    conv((8, 8, 16), 32, Window((1, 1), (2, 2))),
     # Windows: the first layers of networks, borders or none, one row, strides, dilation, groups, odd sizes.
     *(
-        _conv(source, filters, Window((3, 3), stride, pads=pads))
+        conv(source, filters, Window((3, 3), stride, pads=pads))
         for source, filters, stride, pads in (
             ((24, 24, 3), 8, (2, 2), (0, 0, 1, 1)),
-            ((24, 24, 3), 16, (2, 2), _SAME_3X3),
-            ((24, 24, 3), 32, (2, 2), _SAME_3X3),
-            ((16, 16, 3), 16, (1, 1), _SAME_3X3),
-            ((12, 12, 1), 8, (1, 1), _SAME_3X3),
-            ((12, 12, 8), 8, (1, 1), _SAME_3X3),
-            ((12, 12, 16), 16, (1, 1), _SAME_3X3),
-            ((8, 8, 32), 32, (1, 1), _SAME_3X3),
+            ((24, 24, 3), 16, (2, 2), SAME_3X3),
+            ((24, 24, 3), 32, (2, 2), SAME_3X3),
+            ((16, 16, 3), 16, (1, 1), SAME_3X3),
+            ((12, 12, 1), 8, (1, 1), SAME_3X3),
+            ((12, 12, 8), 8, (1, 1), SAME_3X3),
+            ((12, 12, 16), 16, (1, 1), SAME_3X3),
+            ((8, 8, 32), 32, (1, 1), SAME_3X3),
             ((8, 8, 32), 64, (2, 2), (0, 0, 1, 1)),
-            ((4, 4, 64), 64, (1, 1), _SAME_3X3),
-            ((7, 9, 5), 7, (1, 1), _SAME_3X3),
+            ((4, 4, 64), 64, (1, 1), SAME_3X3),
+            ((7, 9, 5), 7, (1, 1), SAME_3X3),
             ((9, 7, 13), 4, (1, 2), (1, 0, 1, 0)),
             ((3, 13, 8), 8, (1, 1), (0, 0, 0, 0)),
             ((3, 22, 4), 12, (1, 1), (0, 1, 0, 1)),
             ((3, 23, 3), 2, (1, 1), (0, 0, 0, 0)),
-            ((1, 17, 8), 4, (1, 1), _SAME_3X3),
+            ((1, 17, 8), 4, (1, 1), SAME_3X3),
             ((3, 3, 4), 1, (1, 1), (0, 0, 0, 0)),
         )
     ),
-    _conv((10, 10, 4), 8, Window((5, 5), pads=(2, 2, 2, 2))),
-    _conv((12, 12, 1), 6, Window((5, 5))),
-    _conv((12, 12, 3), 8, Window((7, 7), (2, 2), pads=(3, 3, 3, 3))),
-    _conv((1, 24, 8), 8, Window((1, 5), pads=(0, 2, 0, 2))),
-    _conv((24, 5, 2), 16, Window((5, 1), (2, 1), pads=(2, 0, 2, 0))),
-    _conv((16, 6, 1), 16, Window((10, 4), (2, 2), pads=(4, 1, 5, 1))),
-    _conv((8, 8, 8), 8, Window((2, 2), (2, 2))),
-    _conv((10, 10, 8), 8, Window((3, 3), dilation=(2, 2), pads=(2, 2, 2, 2))),
-    _conv((11, 9, 3), 6, Window((3, 2), dilation=(1, 3), pads=(1, 0, 1, 3))),
-    _conv((8, 8, 8), 16, Window((3, 3), pads=_SAME_3X3), groups=2),
-    _conv((8, 9, 12), 12, Window((3, 3), pads=_SAME_3X3), groups=4),
-    _conv((6, 6, 16), 32, Window((1, 1)), groups=4),
+    conv((10, 10, 4), 8, Window((5, 5), pads=(2, 2, 2, 2))),
+    conv((12, 12, 1), 6, Window((5, 5))),
+    conv((12, 12, 3), 8, Window((7, 7), (2, 2), pads=(3, 3, 3, 3))),
+    conv((1, 24, 8), 8, Window((1, 5), pads=(0, 2, 0, 2))),
+    conv((24, 5, 2), 16, Window((5, 1), (2, 1), pads=(2, 0, 2, 0))),
+    conv((16, 6, 1), 16, Window((10, 4), (2, 2), pads=(4, 1, 5, 1))),
+    conv((8, 8, 8), 8, Window((2, 2), (2, 2))),
+    conv((10, 10, 8), 8, Window((3, 3), dilation=(2, 2), pads=(2, 2, 2, 2))),
+    conv((11, 9, 3), 6, Window((3, 2), dilation=(1, 3), pads=(1, 0, 1, 3))),
+    conv((8, 8, 8), 16, Window((3, 3), pads=SAME_3X3), groups=2),
+    conv((8, 9, 12), 12, Window((3, 3), pads=SAME_3X3), groups=4),
+    conv((6, 6, 16), 32, Window((1, 1)), groups=4),
 )
 
 _DEPTHWISE = (
     *(
-        _depthwise(source, Window((3, 3), stride, pads=pads))
+        depthwise(source, Window((3, 3), stride, pads=pads))
         for source, stride, pads in (
-            ((24, 24, 8), (1, 1), _SAME_3X3),
+            ((24, 24, 8), (1, 1), SAME_3X3),
             ((24, 24, 16), (2, 2), (0, 0, 1, 1)),
-            ((12, 12, 32), (1, 1), _SAME_3X3),
-            ((6, 6, 64), (1, 1), _SAME_3X3),
-            ((7, 7, 96), (2, 2), _SAME_3X3),
-            ((3, 3, 128), (1, 1), _SAME_3X3),
+            ((12, 12, 32), (1, 1), SAME_3X3),
+            ((6, 6, 64), (1, 1), SAME_3X3),
+            ((7, 7, 96), (2, 2), SAME_3X3),
+            ((3, 3, 128), (1, 1), SAME_3X3),
             ((3, 24, 8), (1, 1), (0, 0, 0, 0)),
             ((3, 24, 1), (1, 1), (0, 0, 0, 0)),
             ((3, 9, 24), (1, 2), (0, 1, 0, 1)),
-            ((1, 24, 8), (1, 1), _SAME_3X3),
-            ((2, 12, 16), (1, 1), _SAME_3X3),
-            ((9, 11, 5), (1, 1), _SAME_3X3),
-            ((1, 1, 40), (1, 1), _SAME_3X3),
+            ((1, 24, 8), (1, 1), SAME_3X3),
+            ((2, 12, 16), (1, 1), SAME_3X3),
+            ((9, 11, 5), (1, 1), SAME_3X3),
+            ((1, 1, 40), (1, 1), SAME_3X3),
             ((3, 3, 3), (1, 1), (0, 0, 0, 0)),
         )
     ),
-    _depthwise((10, 10, 12), Window((3, 3), dilation=(2, 2), pads=(2, 2, 2, 2))),
-    _depthwise((10, 10, 16), Window((5, 5), pads=(2, 2, 2, 2))),
-    _depthwise((9, 9, 24), Window((5, 5), (2, 2), pads=(2, 2, 2, 2))),
-    _depthwise((5, 24, 8), Window((5, 5))),
-    _depthwise((24, 5, 8), Window((10, 4), (2, 2), pads=(4, 1, 5, 1))),
-    _depthwise((1, 20, 6), Window((1, 5), pads=(0, 2, 0, 2))),
-    _depthwise((8, 8, 4), Window((3, 3), pads=_SAME_3X3), multiplier=2),
-    _depthwise((6, 7, 1), Window((3, 3), pads=_SAME_3X3), multiplier=8),
-    _depthwise((8, 8, 20), Window((1, 1))),
+    depthwise((10, 10, 12), Window((3, 3), dilation=(2, 2), pads=(2, 2, 2, 2))),
+    depthwise((10, 10, 16), Window((5, 5), pads=(2, 2, 2, 2))),
+    depthwise((9, 9, 24), Window((5, 5), (2, 2), pads=(2, 2, 2, 2))),
+    depthwise((5, 24, 8), Window((5, 5))),
+    depthwise((24, 5, 8), Window((10, 4), (2, 2), pads=(4, 1, 5, 1))),
+    depthwise((1, 20, 6), Window((1, 5), pads=(0, 2, 0, 2))),
+    depthwise((8, 8, 4), Window((3, 3), pads=SAME_3X3), multiplier=2),
+    depthwise((6, 7, 1), Window((3, 3), pads=SAME_3X3), multiplier=8),
+    depthwise((8, 8, 20), Window((1, 1))),
 )
 
 _SOURCES = (
@@ -172,8 +138,8 @@ _WINDOWS = (
     ((12, 12, 8), Window((2, 2), (2, 2))),
     ((24, 24, 4), Window((2, 2), (2, 2))),
     ((13, 11, 5), Window((2, 2), (2, 2))),
-    ((6, 6, 32), Window((3, 3), pads=_SAME_3X3)),
-    ((10, 9, 16), Window((3, 3), (2, 2), pads=_SAME_3X3)),
+    ((6, 6, 32), Window((3, 3), pads=SAME_3X3)),
+    ((10, 9, 16), Window((3, 3), (2, 2), pads=SAME_3X3)),
     ((3, 24, 8), Window((3, 3))),
     ((1, 24, 1), Window((1, 2), (1, 2))),
     ((2, 24, 16), Window((2, 1))),
@@ -234,7 +200,7 @@ KERNEL_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_concat_s8": _concats(),
     "mk_conv2d_s8": _CONVOLUTIONS,
     "mk_depthwise_conv2d_s8": _DEPTHWISE,
-    "mk_fully_connected_s8": tuple(_fully_connected(source, outputs) for source, outputs in _VECTORS),
+    "mk_fully_connected_s8": tuple(fully_connected(source, outputs) for source, outputs in _VECTORS),
     "mk_lookup_s8": tuple(Shaped(HardSwish(), ((1, *source),)) for source in _WORDY_SOURCES),
     "mk_max_pool_s8": _pools(MaxPool),
     "mk_mean_s8": tuple(Shaped(Mean(), ((1, *source),)) for source in _WORDY_SOURCES),
@@ -243,5 +209,6 @@ KERNEL_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_resize_nearest_s8": _resizes(),
     "mk_softmax_s8": tuple(Shaped(Softmax(), (shape,)) for shape in _SOFTMAXES),
     "mk_sub_s8": _sums(Sub),
+    **PACKED_SHAPES,
 }
 """By the kernel's function."""

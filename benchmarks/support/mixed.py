@@ -15,7 +15,7 @@ __all__ = [
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,12 @@ from benchmarks.support.network_table import Network
 from benchmarks.support.paired import Paired, compare_paired, outputs_of
 from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
+from mcukit.calibration.ranges import MAP_BY_MAP
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
-from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
+from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM, Candidate, Candidates, Shape
 from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.patch_plan import smallest_patch_plan
@@ -41,8 +42,10 @@ from mcukit.planning.tiles import tile_macs
 from mcukit.precision.calibrated import quantize_calibrated
 from mcukit.precision.output_error import before_softmax
 from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model
-from mcukit.precision.vdpc import VdpcOptions
 from mcukit.quantized.integer import IntegerModel
+from mcukit.workflow.bits import BitsOptions
+from mcukit.workflow.mixed import Calibrated, bits_by_sensitivity
+from mcukit.workflow.progress import no_progress
 
 CHUNK = 16
 
@@ -154,6 +157,30 @@ def _title(options: QuantmcuOptions) -> str:
     return f"QuantMCU, lambda {options.entropy_weight:g}, VDPC {'off' if options.vdpc == 'off' else 'on'}{classes}"
 
 
+def best_trials(prepared: Prepared, added_errors: Sequence[float]) -> Iterator[Trial]:
+    """mcukit's own: bits by measured sensitivity, weights rounded well, ranges map by map, streamed.
+
+    added_errors: how much the error over calibration images may grow, each a trial with and one without the input.
+    """
+    calibrated = Calibrated(prepared.model, prepared.statistics, prepared.inputs)
+    started = time.perf_counter()
+    options = BitsOptions(max_error=max(added_errors))
+    search = bits_by_sensitivity(calibrated, options, no_progress).search
+    prepared.seconds["search"] = time.perf_counter() - started
+    for added in added_errors:
+        within = [step for step in search.steps if step.error <= search.steps[0].error + added]
+        precision = within[-1].precision
+        model = quantize_calibrated(
+            prepared.model, prepared.statistics, prepared.inputs, precision=precision, ranges=MAP_BY_MAP
+        )
+        flow, costs = Dataflow(model), load_costs()
+        for pushed in (False, True):
+            found = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=pushed).smallest()
+            if found is not None:
+                name = f"measured, error +{added:g}, stream{', rows pushed' * pushed}"
+                yield try_configuration(prepared, Configuration(name, model, found.plan))
+
+
 def try_configuration(prepared: Prepared, configuration: Configuration) -> Trial:
     """Runs it on all evaluation images, as C on this computer."""
     model, plan = configuration.model, configuration.plan
@@ -175,8 +202,6 @@ def try_configuration(prepared: Prepared, configuration: Configuration) -> Trial
 
 def _instructions(flow: Dataflow, plan: Plan) -> int:
     """Estimated for the stages of a plan."""
-    from mcukit.planning.candidates import Candidate, Candidates, Shape
-
     candidates = Candidates(flow, load_costs(), plan.pushed)
     total, first = 0, 0
     for stage in plan.stages:
@@ -184,7 +209,3 @@ def _instructions(flow: Dataflow, plan: Plan) -> int:
         total += candidates.instructions(Candidate(first, first + len(stage.layers), shape))
         first += len(stage.layers)
     return total
-
-
-def _with_phi(options: QuantmcuOptions, phi: float) -> QuantmcuOptions:
-    return replace(options, vdpc="static", classes=VdpcOptions(phi=phi))

@@ -7,10 +7,11 @@ __all__ = ["RANGES", "quantize"]
 
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mcukit.cli.bits import bits_from, bits_options
 from mcukit.cli.options import PATH, SIZE, json_option, preprocessing_from, warn_if_uncalibrated
 from mcukit.cli.output import Output
 from mcukit.errors import Problem
@@ -41,7 +42,7 @@ NARROW_INPUT, WIDE_INPUT = 0.05, 16.0
 @click.option("--plan", default="auto", metavar="PLAN", help="auto, layers, stream, patches, strips or a plan.json.")
 @click.option("--push-rows", is_flag=True, help="The application hands over the input row by row.")
 @click.option("--tflite-patches", is_flag=True, help="Also writes a .tflite in tiles, for a smaller TFLM arena.")
-@click.option("--bits", type=click.Choice(["8"]), default="8", help="Bits of weights and feature maps.")
+@bits_options
 @click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="Default: build/NAME.")
 @json_option
 def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -58,11 +59,11 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     plan: str,
     push_rows: bool,
     tflite_patches: bool,
-    bits: str,  # noqa: ARG001 - has one value only
     folder: Path | None,
     as_json: bool,
+    **bits: Any,
 ) -> int:
-    """Quantizes MODEL (.onnx or .tflite) to int8 and writes C, .tflite and reports.
+    """Quantizes MODEL (.onnx or .tflite) and writes C, .tflite and reports.
 
     Without --calibration, what lies beside MODEL is used: mcukit.toml, or calibration.npz. Without these the
     ranges come from synthetic images, which tells memory and speed, but leaves the accuracy unknown.
@@ -84,6 +85,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         plan=plan,
         push_rows=push_rows,
         tflite_patches=tflite_patches,
+        bits=bits_from(**bits),
     )
     with output.progress() as progress:
         build = run(model, folder, options, progress)

@@ -6,7 +6,7 @@ from __future__ import annotations
 __all__ = ["BinaryOperator", "Operands", "SumArithmetic", "SumInt8", "import_tflite_operands"]
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Int8Array = npt.NDArray[np.int8]
 Int64Array = npt.NDArray[np.int64]
+Results = Callable[[Int64Array, Int64Array], Int8Array]
 
 LEFT_SHIFT = 20
 """ADD and SUB shift both operands left by this before they scale them."""
@@ -156,17 +157,20 @@ class Operands:
         maps = [shape for data, shape in zip(self.constants, self.shapes, strict=True) if data is None]
         return tuple(position for position, shape in enumerate(maps) if shape == self.output_map)
 
-    def packed(self, kernel: Kernel, function: str, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        """The kernel of another function for the same operands where maps have fewer than 8 bits.
+    def packed(
+        self, kernel: Kernel, function: str, results: Results, inputs: Sequence[MapForm], output: MapForm
+    ) -> Kernel:
+        """The kernel for the same operands where maps have fewer than 8 bits: `function`, or a table of all results.
 
         A pixel is read before it is written, so that one takes the place of another of as many bytes.
         """
-        return replace(
-            kernel,
-            function=function,
-            scratch_bytes=2 * output.channels,
-            in_place=tuple(p for p in kernel.in_place if inputs[p].pixel_bytes == output.pixel_bytes),
-        )
+        in_place = tuple(p for p in kernel.in_place if inputs[p].pixel_bytes == output.pixel_bytes)
+        scratch_bytes = 2 * output.channels
+        if len(inputs) == 1 or any(form.bits == 8 for form in inputs):
+            return replace(kernel, function=function, scratch_bytes=scratch_bytes, in_place=in_place)
+        a, b = (np.arange(1 << form.bits) - (1 << (form.bits - 1)) for form in inputs)
+        table = ConstantArray("table", "int8_t", results(a[:, np.newaxis], b), "[a][b], as they are stored")
+        return Kernel("mk_pair_lookup_packed", (Field("table", table),), scratch_bytes=scratch_bytes, in_place=in_place)
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,10 @@ class SumInt8(IntegerOperator):
     arithmetic: SumArithmetic
 
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
-        return self.arithmetic.finish(*self.operands.values(inputs), self.sign)
+        return self._results(*self.operands.values(inputs))
+
+    def _results(self, a: Int64Array, b: Int64Array) -> Int8Array:
+        return self.arithmetic.finish(a, b, self.sign)
 
     def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
         return replace(self, operands=self.operands.crop(output))
@@ -251,7 +258,7 @@ class SumInt8(IntegerOperator):
         )
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        return self.operands.packed(self.kernel(), f"mk_{self.name}_packed", inputs, output)
+        return self.operands.packed(self.kernel(), f"mk_{self.name}_packed", self._results, inputs, output)
 
 
 def import_tflite_operands(context: TfliteContext, operator: schema.Operator) -> list[str]:

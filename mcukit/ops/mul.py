@@ -58,7 +58,9 @@ class MulInt8(IntegerOperator):
     limits: tuple[int, int]
 
     def evaluate(self, inputs: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
-        a, b = self.operands.values(inputs)
+        return self._results(*self.operands.values(inputs))
+
+    def _results(self, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
         product = (a - self.zero_points[0]) * (b - self.zero_points[1])
         result = requantize(product, self.multiplier, self.shift) + self.zero_points[2]
         return np.clip(result, *self.limits).astype(np.int8)
@@ -87,7 +89,7 @@ class MulInt8(IntegerOperator):
         )
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        return self.operands.packed(self.kernel(), "mk_mul_packed", inputs, output)
+        return self.operands.packed(self.kernel(), "mk_mul_packed", self._results, inputs, output)
 
 
 @onnx_operator("Mul")

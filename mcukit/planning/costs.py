@@ -20,7 +20,8 @@ from types import MappingProxyType
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph
 from mcukit.graph.region import Region, whole_region
-from mcukit.planning.kernel_features import KERNEL_FEATURES, Counter
+from mcukit.planning.feature_counting import Counter
+from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.quantized.integer import Layer
 from mcukit.toml_table import TomlTable, read_toml
 

@@ -9,12 +9,10 @@ benchmarks/kernel_costs.py. Whoever changes the loops of a kernel changes its en
 
 from __future__ import annotations
 
-__all__ = ["KERNEL_FEATURES", "Counter", "KernelFeatures"]
+__all__ = ["KERNEL_FEATURES"]
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,58 +20,22 @@ from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.region import Region
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.pad import Pad
-from mcukit.ops.window import Window
+from mcukit.planning.feature_counting import (
+    WORD,
+    Counter,
+    KernelFeatures,
+    aligned_and_odd,
+    common_step,
+    expect,
+    input_map,
+    output_map,
+    overlap,
+    spans,
+    window_axes,
+)
+from mcukit.planning.packed_filter_features import PACKED_FILTER_FEATURES
+from mcukit.planning.packed_map_features import PACKED_MAP_FEATURES
 from mcukit.quantized.integer import Layer
-
-Counter = Callable[[Region, int], tuple[int, ...]]
-"""(region of the output, kernel calls that compute it together) -> one count for each name."""
-
-_WORD = 4
-_Kind = TypeVar("_Kind")
-
-
-@dataclass(frozen=True)
-class KernelFeatures:
-    """names: of the counts, in order. counter: makes the function that counts for one layer."""
-
-    names: tuple[str, ...]
-    counter: Callable[[Layer, Graph], Counter]
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Sums over the first n outputs of one axis of a windowed map, at index n.
-
-    taps: taps of the windows that lie inside the input. whole: windows that lie inside the input with every tap.
-    """
-
-    taps: tuple[int, ...]
-    whole: tuple[int, ...]
-
-    @classmethod
-    def of(cls, window: Window, axis: int, size: int, outputs: int) -> _Axis:
-        first = np.arange(outputs)[:, None] * window.stride[axis] - window.pads[axis]
-        places = first + np.arange(window.kernel[axis]) * window.dilation[axis]
-        inside = ((places >= 0) & (places < size)).sum(axis=1)
-        return cls(_running_sum(inside), _running_sum(inside == window.kernel[axis]))
-
-    def taps_of(self, first: int, last: int) -> int:
-        return self.taps[last] - self.taps[first]
-
-    def whole_of(self, first: int, last: int) -> int:
-        return self.whole[last] - self.whole[first]
-
-
-def _running_sum(values: np.ndarray) -> tuple[int, ...]:
-    return (0, *np.cumsum(values).tolist())
-
-
-def _axes(layer: Layer, graph: Graph) -> tuple[Window, _Axis, _Axis]:
-    """The window of a layer with the sums over its rows and its columns."""
-    window = _expect(getattr(layer.node.operator, "window", None), Window)
-    height, width, _ = _input_map(layer, graph)
-    rows, columns, _ = _output_map(layer, graph)
-    return window, _Axis.of(window, 0, height, rows), _Axis.of(window, 1, width, columns)
 
 
 def _conv2d(layer: Layer, graph: Graph) -> Counter:
@@ -82,15 +44,15 @@ def _conv2d(layer: Layer, graph: Graph) -> Counter:
     Windows are gathered row by row unless they are single pixels; where a row of a window reaches over the border, is
     dilated or holds other groups too, its columns are gathered one by one. Taps are multiplied four a turn.
     """
-    operator = _expect(layer.node.operator, Conv2d)
-    window, row_sums, column_sums = _axes(layer, graph)
-    groups, depth = operator.groups, _input_map(layer, graph)[2] // operator.groups
-    filters = _output_map(layer, graph)[2] // groups
+    operator = expect(layer.node.operator, Conv2d)
+    window, row_sums, column_sums = window_axes(layer, graph)
+    groups, depth = operator.groups, input_map(layer, graph)[2] // operator.groups
+    filters = output_map(layer, graph)[2] // groups
     kernel_rows, kernel_columns = window.kernel
     taps = kernel_rows * kernel_columns * depth
     direct = window.kernel == (1, 1) and groups == 1 and window.is_valid()
     in_one_piece = window.dilation[1] == 1 and groups == 1
-    aligned = depth % _WORD == 0
+    aligned = depth % WORD == 0
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
         rows, columns = region.rows, region.columns
@@ -122,13 +84,13 @@ def _conv2d(layer: Layer, graph: Graph) -> Counter:
 
 def _depthwise_conv2d(layer: Layer, graph: Graph) -> Counter:
     """3x3 windows inside of the map are unrolled ("inner"); any other pixel ("border") is computed tap by tap."""
-    window, row_sums, column_sums = _axes(layer, graph)
-    channels = _output_map(layer, graph)[2]
+    window, row_sums, column_sums = window_axes(layer, graph)
+    channels = output_map(layer, graph)[2]
     kernel_taps = window.kernel[0] * window.kernel[1]
-    unrolled = window.kernel == (3, 3) and channels == _input_map(layer, graph)[2]
+    unrolled = window.kernel == (3, 3) and channels == input_map(layer, graph)[2]
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
-        row_span, column_span = _spans(region)
+        row_span, column_span = spans(region)
         inner = row_sums.whole_of(*row_span) * column_sums.whole_of(*column_span) if unrolled else 0
         border = region.pixels - inner
         inside = row_sums.taps_of(*row_span) * column_sums.taps_of(*column_span) - inner * kernel_taps
@@ -149,11 +111,11 @@ def _depthwise_conv2d(layer: Layer, graph: Graph) -> Counter:
 
 def _pool(layer: Layer, graph: Graph) -> Counter:
     """The part of each window that lies inside of the map, pixel by pixel."""
-    _, row_sums, column_sums = _axes(layer, graph)
-    channels = _output_map(layer, graph)[2]
+    _, row_sums, column_sums = window_axes(layer, graph)
+    channels = output_map(layer, graph)[2]
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
-        row_span, column_span = _spans(region)
+        row_span, column_span = spans(region)
         window_rows = row_sums.taps_of(*row_span)
         taps = window_rows * column_sums.taps_of(*column_span)
         pixels = region.pixels
@@ -175,7 +137,7 @@ def _elementwise(layer: Layer, graph: Graph) -> Counter:
     kernel = layer.kernel
     constants = () if kernel is None else kernel.constant_maps
     operands = [map_shape(graph.tensors[name].shape) for name in layer.inputs] + [shape for *_, shape in constants]
-    _, width, channels = _output_map(layer, graph)
+    _, width, channels = output_map(layer, graph)
     flat = all(shape[1:] == (width, channels) for shape in operands)
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
@@ -185,7 +147,7 @@ def _elementwise(layer: Layer, graph: Graph) -> Counter:
 
 
 def _lookup(layer: Layer, graph: Graph) -> Counter:
-    channels = _output_map(layer, graph)[2]
+    channels = output_map(layer, graph)[2]
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
         return calls, region.rows, region.pixels * channels
@@ -194,7 +156,7 @@ def _lookup(layer: Layer, graph: Graph) -> Counter:
 
 
 def _softmax(layer: Layer, graph: Graph) -> Counter:
-    channels = _output_map(layer, graph)[2]
+    channels = output_map(layer, graph)[2]
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
         return calls, region.rows, region.pixels, region.pixels * channels
@@ -203,10 +165,10 @@ def _softmax(layer: Layer, graph: Graph) -> Counter:
 
 
 def _resize_nearest(layer: Layer, graph: Graph) -> Counter:
-    channels = _output_map(layer, graph)[2]
+    channels = output_map(layer, graph)[2]
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
-        return calls, region.rows, region.pixels, *_aligned_and_odd(region.pixels * channels, channels)
+        return calls, region.rows, region.pixels, *aligned_and_odd(region.pixels * channels, channels)
 
     return count
 
@@ -216,7 +178,7 @@ def _concat(layer: Layer, graph: Graph) -> Counter:
     depths = [map_shape(graph.tensors[name].shape)[2] for name in layer.inputs]
     channels = sum(depths)
     starts = np.cumsum([0, *depths[:-1]]).tolist()
-    aligned = sum(d for d, s in zip(depths, starts, strict=True) if not any(n % _WORD for n in (d, s, channels)))
+    aligned = sum(d for d, s in zip(depths, starts, strict=True) if not any(n % WORD for n in (d, s, channels)))
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
         pixels = region.pixels
@@ -235,23 +197,23 @@ def _concat(layer: Layer, graph: Graph) -> Counter:
 
 def _pad(layer: Layer, graph: Graph) -> Counter:
     """Every row is filled with the border's value, then overwritten with its pixels: in one piece, or each alone."""
-    operator = _expect(layer.node.operator, Pad)
-    height, width, depth = _input_map(layer, graph)
-    channels = _output_map(layer, graph)[2]
+    operator = expect(layer.node.operator, Pad)
+    height, width, depth = input_map(layer, graph)
+    channels = output_map(layer, graph)[2]
     top, left = operator.pads[:2]
     in_one_piece = depth == channels
-    step = _common_step(depth, channels, operator.channels[0])
+    step = common_step(depth, channels, operator.channels[0])
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
-        rows = _overlap(region.first_row, region.last_row, top, height)
-        columns = _overlap(region.first_column, region.last_column, left, width)
+        rows = overlap(region.first_row, region.last_row, top, height)
+        columns = overlap(region.first_column, region.last_column, left, width)
         return (
             calls,
             region.rows,
-            *_aligned_and_odd(region.pixels * channels, region.columns * channels),
+            *aligned_and_odd(region.pixels * channels, region.columns * channels),
             rows if columns else 0,
             0 if in_one_piece else rows * columns,
-            *_aligned_and_odd(rows * columns * depth, step),
+            *aligned_and_odd(rows * columns * depth, step),
         )
 
     return count
@@ -259,7 +221,7 @@ def _pad(layer: Layer, graph: Graph) -> Counter:
 
 def _mean(layer: Layer, graph: Graph) -> Counter:
     """All of the input for the one pixel of the output, whatever its region."""
-    height, width, channels = _input_map(layer, graph)
+    height, width, channels = input_map(layer, graph)
 
     def count(region: Region, calls: int) -> tuple[int, ...]:  # noqa: ARG001
         return calls, height, height * width, height * width * channels, channels
@@ -269,48 +231,14 @@ def _mean(layer: Layer, graph: Graph) -> Counter:
 
 def _fully_connected(layer: Layer, graph: Graph) -> Counter:
     """All of the input for the one pixel of the output, two filters at a time."""
-    height, width, depth = _input_map(layer, graph)
-    filters = _output_map(layer, graph)[2]
+    height, width, depth = input_map(layer, graph)
+    filters = output_map(layer, graph)[2]
     pairs = -(-filters // 2)
 
     def count(region: Region, calls: int) -> tuple[int, ...]:  # noqa: ARG001
         return calls, pairs, pairs * height, pairs * height * width * depth, filters
 
     return count
-
-
-def _expect(value: object, kind: type[_Kind]) -> _Kind:
-    """`value`, which the kernel that a layer calls says to be a `kind`."""
-    if not isinstance(value, kind):
-        raise TypeError(f"a layer with {value!r} calls a kernel that needs a {kind.__name__}")
-    return value
-
-
-def _input_map(layer: Layer, graph: Graph) -> tuple[int, int, int]:
-    return map_shape(graph.tensors[layer.inputs[0]].shape)
-
-
-def _output_map(layer: Layer, graph: Graph) -> tuple[int, int, int]:
-    return map_shape(graph.tensors[layer.output].shape)
-
-
-def _spans(region: Region) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (region.first_row, region.last_row), (region.first_column, region.last_column)
-
-
-def _overlap(first: int, last: int, start: int, size: int) -> int:
-    """How much of [first, last) lies in [start, start + size)."""
-    return max(min(last, start + size) - max(first, start), 0)
-
-
-def _common_step(*lengths: int) -> int:
-    """A word if all lengths are whole words, or else an odd byte."""
-    return _WORD if all(length % _WORD == 0 for length in lengths) else 1
-
-
-def _aligned_and_odd(count: int, step: int) -> tuple[int, int]:
-    """`count` bytes of pixels that lie `step` bytes apart, as (aligned, odd)."""
-    return (count, 0) if step % _WORD == 0 else (0, count)
 
 
 _COPIES = ("aligned_bytes", "odd_bytes")
@@ -368,6 +296,8 @@ KERNEL_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
         "mk_resize_nearest_s8": KernelFeatures(("calls", "rows", "pixels", *_COPIES), _resize_nearest),
         "mk_softmax_s8": KernelFeatures(("calls", "rows", "pixels", "values"), _softmax),
         "mk_sub_s8": _ELEMENTWISE,
+        **PACKED_FILTER_FEATURES,
+        **PACKED_MAP_FEATURES,
     }
 )
 """By kernel function."""

@@ -8,7 +8,7 @@ mcukit.planning.plan_bits) are what the network is quantized with, before it is 
 
 from __future__ import annotations
 
-__all__ = ["load_plan", "plan_from_json", "plan_text", "plan_to_json"]
+__all__ = ["first_stage", "load_plan", "plan_from_json", "plan_text", "plan_to_json"]
 
 import json
 from collections.abc import Callable, Sequence
@@ -72,6 +72,16 @@ def plan_to_json(plan: Plan, model: IntegerModel | None = None) -> dict[str, obj
 def plan_text(plan: Plan, model: IntegerModel | None = None) -> str:
     """The text of plan.json, one line for each layer and each place."""
     return _text(plan_to_json(plan, model), "") + "\n"
+
+
+def first_stage(path: Path) -> Stage:
+    """The first stage of a plan, which says how tiles of two precisions lie. Raises McukitError for what is none."""
+    file = JsonObject(read_json(path), str(path), [])
+    stages = [_stage(entry) for entry in file.objects("stages")]
+    if not stages and not file.problems:
+        file.problem("stages", "there is none", "give at least one")
+    file.raise_problems()
+    return stages[0]
 
 
 def load_plan(

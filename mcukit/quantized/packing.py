@@ -30,9 +30,10 @@ def pack(values: Int8Array, bits: int) -> Int8Array:
         return values
     per_byte = 8 // bits
     channels = values.shape[-1]
-    fields = np.zeros((*values.shape[:-1], pixel_bytes(channels, bits) * per_byte), np.uint8)
+    size = pixel_bytes(channels, bits)
+    fields = np.zeros((*values.shape[:-1], size * per_byte), np.uint8)
     fields[..., :channels] = values.astype(np.int16) + (1 << (bits - 1))
-    shifted = fields.reshape(*values.shape[:-1], -1, per_byte) << (bits * np.arange(per_byte, dtype=np.uint8))
+    shifted = fields.reshape(*values.shape[:-1], size, per_byte) << (bits * np.arange(per_byte, dtype=np.uint8))
     packed: Int8Array = np.bitwise_or.reduce(shifted, axis=-1).astype(np.uint8).view(np.int8)
     return packed
 
@@ -44,7 +45,7 @@ def unpack(packed: Int8Array, bits: int, channels: int) -> Int8Array:
     shifts = bits * np.arange(8 // bits, dtype=np.uint8)
     fields = (packed.view(np.uint8)[..., np.newaxis] >> shifts) & ((1 << bits) - 1)
     values: Int8Array = (fields.astype(np.int16) - (1 << (bits - 1))).astype(np.int8)
-    return values.reshape(*packed.shape[:-1], -1)[..., :channels]
+    return values.reshape(*packed.shape[:-1], packed.shape[-1] * (8 // bits))[..., :channels]
 
 
 def map_of_bytes(data: bytes, shape: tuple[int, int, int], bits: int) -> Int8Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 __all__ = ["REPORT_SCHEMA", "PatchedFacts", "TfliteFacts", "report_content"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +16,11 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.receptive_field import ReceptiveField, StageWork, receptive_fields, stage_work
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import FoundPlan
+from mcukit.precision.quantmcu import branch_bitops
+from mcukit.precision.vdpc import PatchClasses
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.report.metrics import ErrorMetrics
+from mcukit.report.precision import layer_bitops, narrow_content, precision_content, tile_shares
 
 REPORT_SCHEMA = 1
 
@@ -53,7 +56,7 @@ class TfliteFacts:
     patched: PatchedFacts | None = None
 
 
-def report_content(
+def report_content(  # noqa: PLR0913 - one for each source of facts
     model: IntegerModel,
     planned: Planned,
     *,
@@ -61,22 +64,24 @@ def report_content(
     budget: Mapping[str, int | None],
     calibrated: bool,
     errors: Mapping[str, ErrorMetrics],
-    tflite: TfliteFacts,
+    tflite: TfliteFacts | None,
     measurement: Measurement | None,
+    classes: PatchClasses | None = None,
 ) -> dict[str, Any]:
     """Fields of the report, schema 1.
 
     errors: of maps by tensor name, where they were measured. measurement: on the board's core, if that was possible.
+    classes: of the patches of a model with branches, where calibration images told them apart. Where a device decides
+    by values, BitOPs count each tile as often wide as it was in those images; without them, always.
     """
     plan = planned.plan
-    counts = measurement.layers if measurement else {}
-    fields = receptive_fields(model)
-    layers = [
-        _layer(model, layer, fields[layer.output], errors.get(layer.output), counts.get(layer.name))
-        for layer in model.layers
-    ]
     flow = Dataflow(model)
-    work = [stage_work(flow, tiles) for tiles in partition(flow, plan.stages, plan.pushed)]
+    stages = partition(flow, plan.stages, plan.pushed)
+    work = [stage_work(flow, tiles) for tiles in stages]
+    shares = tile_shares(model.branches, classes) if model.branches else None
+    wide = shares.wide if shares else None
+    bitops = round(branch_bitops(model, stages, wide))
+    layers = _layers(model, flow, errors, measurement, work, layer_bitops(flow, stages, wide))
     sram, flash = budget["sram"], budget["flash"]
     fits_sram = sram is None or plan.arena_bytes <= sram
     flash_bytes = measurement.code_bytes + measurement.weight_bytes if measurement else model.weight_bytes
@@ -100,13 +105,14 @@ def report_content(
         "output_shapes": [list(tensor.shape) for tensor in model.outputs],
         "macs": sum(layer["macs"] for layer in layers),
         "macs_redundant": sum(stage.macs_redundant for stage in work),
-        "bitops": sum(layer["bitops"] for layer in layers),
+        "bitops": bitops,
         "arena_bytes": plan.arena_bytes,
         "arenas": dict(plan.arenas),
         "pushed_arena_bytes": plan.arena_bytes if plan.pushed else None,
         "weight_bytes": model.weight_bytes,
-        "tflite": asdict(tflite),
+        "tflite": None if tflite is None else asdict(tflite),
         "accuracy": None,
+        "precision": precision_content(model, bitops, shares, classes),
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
         "emulation": None if measurement is None else _emulation(measurement),
         "layers": layers,
@@ -157,6 +163,31 @@ def _stage(work: StageWork) -> dict[str, Any]:
     }
 
 
+def _layers(
+    model: IntegerModel,
+    flow: Dataflow,
+    errors: Mapping[str, ErrorMetrics],
+    measurement: Measurement | None,
+    work: Sequence[StageWork],
+    bitops: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """In the model's order. narrow: of layers with a second form, None behind them, missing without branches."""
+    counts = measurement.layers if measurement else {}
+    fields = receptive_fields(model)
+    again = {layer.layer: layer.macs_redundant for stage in work for layer in stage.layers}
+    forms = {ours.name: theirs for ours, theirs in zip(flow.layers, flow.narrow, strict=False)}
+    layers = []
+    for layer in model.layers:
+        entry = _layer(model, layer, fields[layer.output], errors.get(layer.output), counts.get(layer.name))
+        entry["macs_redundant"] = again.get(layer.name, 0)
+        entry["bitops"] = round(bitops.get(layer.name, 0))
+        if model.branches:
+            form = forms.get(layer.name)
+            entry["narrow"] = None if form is None else narrow_content(form, counts.get(form.name))
+        layers.append(entry)
+    return layers
+
+
 def _layer(
     model: IntegerModel,
     layer: Layer,
@@ -167,11 +198,8 @@ def _layer(
     tensors = model.graph.node_inputs(layer.node)
     output = model.graph.tensors[layer.output]
     macs = layer.node.operator.macs(tensors, output)
-    kernel = layer.kernel
-    source = model.graph.tensors[layer.inputs[0]].quantization
+    kernel, form = layer.kernel, layer.output_form
     weights = [t.quantization for t in tensors if t.data is not None and t.quantization and t.quantization.bits <= 8]
-    input_bits = source.bits if source else 8
-    weight_bits = weights[0].bits if weights else None
     return {
         "name": layer.name,
         "op": layer.node.operator.op_name,
@@ -180,12 +208,11 @@ def _layer(
         "output_shape": list(output.shape),
         "receptive_field": [field.rows, field.columns],
         "macs": macs,
-        "bitops": macs * input_bits * (weight_bits or 8),
-        "input_bits": input_bits,
-        "output_bits": output.quantization.bits if output.quantization else 8,
-        "weight_bits": weight_bits,
+        "input_bits": layer.forms[0].bits,
+        "output_bits": form.bits,
+        "weight_bits": weights[0].bits if weights else None,
         "weight_bytes": sum(constant.bytes for constant in kernel.constants) if kernel else 0,
-        "map_bytes": output.elements,
+        "map_bytes": form.height * form.row_bytes,
         "instructions": instructions,
         "error": None if error is None else asdict(error),
     }

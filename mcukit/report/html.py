@@ -16,7 +16,10 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Plan
 from mcukit.planning.schedule import partition, schedule
 from mcukit.quantized.integer import IntegerModel
+from mcukit.report.bits import bitops_text, bits_title, has_bits, map_bits, precision_facts, weight_bits
+from mcukit.report.bits_picture import bits_picture
 from mcukit.report.blocks import Table, printable
+from mcukit.report.branch_picture import BranchPicture, branch_picture
 from mcukit.report.memory import memory_timelines, phases
 from mcukit.report.memory_picture import MemoryPicture, memory_picture
 from mcukit.report.stages import StageView, stage_views, stages_table
@@ -44,12 +47,13 @@ class _Bar:
 class _Drawings:
     """What is shown of a plan: a picture for each memory region, its stages in one table, and one by one.
 
-    overview: None where nothing but whole maps is computed.
+    overview: None where nothing but whole maps is computed. patches: None where all tiles have the same form.
     """
 
     memory: tuple[MemoryPicture, ...] = ()
     overview: Table | None = None
     stages: tuple[StageView, ...] = ()
+    patches: BranchPicture | None = None
 
 
 def render_html(content: Mapping[str, Any], plan: Plan | None = None, model: IntegerModel | None = None) -> str:
@@ -67,6 +71,7 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None, model: Int
     )
     environment.filters.update(count=count, percent=percent, ratio=ratio, shape=shape, size=size)
     environment.filters.update(printable=printable, short_name=short_name, pixels=_pixels)
+    environment.filters.update(map_bits=map_bits, weight_bits=weight_bits)
     drawings = _Drawings() if plan is None or model is None else _drawings(content, plan, model)
     return environment.get_template("report.html.j2").render(
         content=content,
@@ -76,6 +81,10 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None, model: Int
         bars=_bars(content),
         most_macs=max((layer["macs"] for layer in content["layers"]), default=0),
         drawings=drawings,
+        bits=bits_picture(content),
+        bits_title=bits_title(content),
+        precision_facts=precision_facts(content) if has_bits(content) else [],
+        narrow_measured=any((layer.get("narrow") or {}).get("instructions") for layer in content["layers"]),
     )
 
 
@@ -94,6 +103,7 @@ def _drawings(content: Mapping[str, Any], plan: Plan, model: IntegerModel) -> _D
         tuple(memory_picture(flow, plan, parts, timeline, budget) for timeline in timelines),
         stages_table(flow, stages) if plan.schedule != "layers" else None,
         stage_views(flow, plan, stages, holdings),
+        branch_picture(flow, content["precision"]["branches"]) if model.branches else None,
     )
 
 
@@ -102,14 +112,17 @@ def _cards(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("SRAM for maps", size(content["arena_bytes"])),
         ("flash for weights", size(content["weight_bytes"])),
         ("multiply-accumulates", count(content["macs"])),
-        (".tflite file", size(content["tflite"]["bytes"])),
     ]
+    if content["tflite"]:
+        cards.append((".tflite file", size(content["tflite"]["bytes"])))
     if content["macs_redundant"]:
         share = 100 * content["macs_redundant"] / content["macs"]
         cards.insert(3, ("computed again", f"{count(content['macs_redundant'])} (+{share:.1f} %)"))
+    if has_bits(content):
+        cards.insert(3, ("BitOPs", bitops_text(content)))
     accuracy, emulation = content["accuracy"], content.get("emulation")
     if accuracy:
-        cards.append(("top-1, int8", percent(accuracy["top1"])))
+        cards.append((f"top-1, {bits_title(content)}", percent(accuracy["top1"])))
         if accuracy.get("float_top1") is not None:
             cards.append(("top-1, float", percent(accuracy["float_top1"])))
     if emulation:

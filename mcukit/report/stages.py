@@ -178,8 +178,8 @@ def ring_table(
     rows = []
     held_bytes = whole_bytes = 0
     for name in names:
-        height, width, channels = flow.shape(name)
-        place, whole = plan.maps[name], height * width * channels
+        height, width, _ = flow.shape(name)
+        place, whole = plan.maps[name], height * flow.form(name).row_bytes
         alone = owners[name] == name
         if alone:
             held_bytes, whole_bytes = held_bytes + place.bytes, whole_bytes + whole

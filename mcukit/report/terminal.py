@@ -15,6 +15,7 @@ __all__ = [
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
@@ -73,21 +74,35 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         ("multiply-accumulates", count(content["macs"])),
         ("schedule", _schedule(content)),
         ("kernels", content["kernels"]),
-        (".tflite file", size(content["tflite"]["bytes"])),
     ]
-    if content["tflite"]["tflm_arena_bytes"] is not None:
-        tflm_arena = size(content["tflite"]["tflm_arena_bytes"])
-        facts.append(("TFLM's arena for it", f"{tflm_arena} on a 64-bit host"))
-    if content["tflite"].get("patched"):
-        facts.extend(_patched(content["tflite"]))
+    facts.extend(_tflite(content["tflite"]))
     if content["board"]:
         facts.insert(0, ("board", content["board"]))
+    if has_bits(content):
+        facts.extend(precision_facts(content))
     emulation = content["emulation"]
     if emulation is not None:
         facts.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
         facts.append(("flash for code", size(emulation["code_bytes"])))
         facts.append(("stack", size(emulation["stack_bytes"])))
-    return [Line(content["name"], "title"), _layer_table(content["layers"]), Line(""), Facts(tuple(facts))]
+    return [
+        Line(content["name"], "title"),
+        _layer_table(content["layers"], bits=has_bits(content)),
+        Line(""),
+        Facts(tuple(facts)),
+    ]
+
+
+def _tflite(tflite: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The file for TensorFlow Lite Micro, if there is one."""
+    if tflite is None:
+        return []
+    facts = [(".tflite file", size(tflite["bytes"]))]
+    if tflite["tflm_arena_bytes"] is not None:
+        facts.append(("TFLM's arena for it", f"{size(tflite['tflm_arena_bytes'])} on a 64-bit host"))
+    if tflite.get("patched"):
+        facts.extend(_patched(tflite))
+    return facts
 
 
 def _patched(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -115,8 +130,8 @@ def _schedule(content: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
-    """A row per layer; columns that no layer has a figure for are left out."""
+def _layer_table(layers: Sequence[Mapping[str, Any]], *, bits: bool) -> Table:
+    """A row per layer; columns that no layer has a figure for are left out. bits: whether not all are 8."""
     columns = [
         (Column("layer"), [short_name(layer["name"]) for layer in layers]),
         (Column("operator", whole=True), [layer["op"] for layer in layers]),
@@ -125,6 +140,12 @@ def _layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
         (Column("weights B", right=True), [count(layer["weight_bytes"]) for layer in layers]),
         (Column("map B", right=True), [count(layer["map_bytes"]) for layer in layers]),
     ]
+    if bits:
+        columns[4:4] = [
+            (Column("BitOPs", right=True), [count(layer["bitops"]) for layer in layers]),
+            (Column("map bits", right=True), [map_bits(layer) for layer in layers]),
+            (Column("weight bits", right=True), [weight_bits(layer) for layer in layers]),
+        ]
     if any(layer["instructions"] is not None for layer in layers):
         columns.append((Column("instructions", right=True), [count(layer["instructions"]) for layer in layers]))
     for title, metric in (("RMSE", "rmse"), ("MAE", "mae"), ("L2r", "l2r"), ("cosine", "cosine")):

@@ -3,7 +3,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ABSENT", "count", "kibibytes", "layer_numbers", "percent", "ratio", "shape", "short_name", "size"]
+__all__ = [
+    "ABSENT",
+    "count",
+    "kibibytes",
+    "layer_numbers",
+    "percent",
+    "ratio",
+    "shape",
+    "short_name",
+    "size",
+    "thousands",
+]
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -39,6 +50,14 @@ def kibibytes(value: int) -> str:
     if value < _KIB:
         return f"{value} B"
     return f"{value / _KIB:g} KiB" if value < _KIB * _KIB else f"{value / _KIB / _KIB:g} MiB"
+
+
+def thousands(value: int) -> str:
+    """Bytes in few letters, as multiples of 1024: "600", "2.5K", "96K", "1.2M"."""
+    if value < _KIB:
+        return str(value)
+    number, unit = (value / _KIB, "K") if value < 1000 * _KIB else (value / _KIB / _KIB, "M")
+    return f"{number:.1f}{unit}" if number < 9.95 else f"{number:.0f}{unit}"
 
 
 def percent(value: float | None) -> str:

@@ -11,7 +11,7 @@ __all__ = ["ArenaUse", "measure_arena", "run_tflm", "run_tflm_tensors", "smalles
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -20,6 +20,7 @@ from mcukit.errors import McukitError
 from mcukit.tflite.process import Array, call_worker, require_package, run_samples
 from mcukit.tflite.reader import read_tflite
 from mcukit.tflite.schema import Model
+from mcukit.tflite.writer import write_tflite
 
 T = TypeVar("T")
 
@@ -80,8 +81,10 @@ def run_tflm_tensors(
     parsed = _prepare(model)
     wanted = _known(parsed, parsed.computed_tensors if tensors is None else tensors)
     request = {"task": "tflm", "tensors": wanted, "intermediate": True}
+    # Where tensors are to stay, a memory plan of the file's own, in which they make way for each other, can't be kept.
+    kept = write_tflite(replace(parsed, metadata=())) if parsed.metadata else model
     return _with_growing_arena(
-        arena_bytes, lambda sizes: run_samples(parsed, model, inputs, request | sizes, timeout=timeout)
+        arena_bytes, lambda sizes: run_samples(parsed, kept, inputs, request | sizes, timeout=timeout)
     )
 
 

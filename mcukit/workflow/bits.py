@@ -26,7 +26,7 @@ class BitsOptions:
     """
 
     search: str = "sensitivity"
-    max_error: float = 0.05
+    max_error: float = 0.03
     bitops: float | None = None
     maps: bool = True
     weights: bool = True
@@ -40,7 +40,7 @@ def check_bits(options: BitsOptions) -> None:
     if options.search not in SEARCHES:
         wrong.append(("--search", f"there is no search '{options.search}'", f"choose one of {', '.join(SEARCHES)}"))
     if not options.max_error > 0.0:
-        wrong.append(("--max-error", f"{options.max_error:g} leaves no room for any error", "try 0.05"))
+        wrong.append(("--max-error", f"{options.max_error:g} leaves no room for any error", "try 0.03"))
     if options.bitops is not None and not options.bitops >= 1.0:
         wrong.append(("--bitops", f"{options.bitops:g} times fewer is not fewer", "give a number above 1, such as 2.2"))
     if options.images < 1:

@@ -7,6 +7,7 @@ __all__ = ["Quantized", "quantize_float"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +15,23 @@ import numpy.typing as npt
 from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
-from mcukit.calibration.ranges import DEFAULT_RANGES, RANGE_METHODS
-from mcukit.calibration.statistics import collect_statistics
+from mcukit.calibration.ranges import DEFAULT_RANGES, RANGE_METHODS, choose_range
 from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
+from mcukit.planning.plan import Stage
 from mcukit.precision.calibrated import quantize_calibrated
+from mcukit.precision.sensitivity import SensitivityResult
+from mcukit.precision.statistics_cache import cached_statistics
+from mcukit.precision.vdpc import PatchClasses
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.lower import lower
+from mcukit.quantized.precision import Precision
+from mcukit.quantized.quantize import quantize_graph
 from mcukit.report.metrics import ErrorMetrics, compare
+from mcukit.workflow.bits_request import BitsRequest
+from mcukit.workflow.mixed import Calibrated, FoundBits, bits_by_sensitivity, bits_by_vdqs, bits_of_plan
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.progress import Progress
 
@@ -33,31 +42,68 @@ ERROR_IMAGES = 8
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """calibrated: whether ranges come from the user's data. errors: of maps against float, by tensor name."""
+    """calibrated: whether ranges come from the user's data. errors: of maps against float, by tensor name.
+
+    stages: of the plan that the bits were made for, where they were made for one. classes: of its patches. search: how
+    bits were found, step by step.
+    """
 
     model: IntegerModel
     preprocessing: Preprocessing
     calibrated: bool
     errors: Mapping[str, ErrorMetrics]
+    stages: tuple[Stage, ...] | None = None
+    classes: PatchClasses | None = None
+    search: SensitivityResult | None = None
 
 
-def quantize_float(graph: Graph, options: QuantizeOptions, report: Progress) -> Quantized:
+def quantize_float(
+    graph: Graph, options: QuantizeOptions, report: Progress, request: BitsRequest | None = None
+) -> Quantized:
     """Calibrates a float network on the chosen data, or on synthetic images where there are none."""
     ranges = _range_method(options)
     values, preprocessing = _calibration_data(graph, options)
     inputs = preprocessing.apply(values)
     float_model = FloatModel(graph)
-    statistics = collect_statistics(float_model, inputs, lambda done, total: report("calibrate", done, total))
+    statistics = cached_statistics(float_model, inputs, partial(report, "calibrate"))
+    calibrated = Calibrated(float_model, statistics, inputs)
+    asked = request or BitsRequest()
+    found = _bits(calibrated, options, report, asked)
     model = quantize_calibrated(
         float_model,
         statistics,
         inputs,
         ranges=ranges,
         bias_correction=options.bias_correction,
-        progress=lambda done, total: report("choose ranges", done, total),
+        precision=asked.given.precision if found is None else found.precision,
+        progress=partial(report, "choose ranges"),
     )
+    stages: tuple[Stage, ...] | None = None
+    classes: PatchClasses | None = None
+    if options.bits is not None and options.bits.search == "vdqs":
+        result, stages = bits_by_vdqs(calibrated, model, options.bits, asked.sram)
+        model, classes = result.model, result.classes
+    elif asked.first is not None:
+        model = bits_of_plan(calibrated, model, asked.given, asked.first)
     errors = _measure_errors(float_model, model, inputs[:ERROR_IMAGES])
-    return Quantized(model, preprocessing, options.calibration is not None, errors)
+    search = None if found is None else found.search
+    has_data = options.calibration is not None
+    return Quantized(model, preprocessing, has_data, errors, stages, classes, search)
+
+
+def _bits(calibrated: Calibrated, options: QuantizeOptions, report: Progress, request: BitsRequest) -> FoundBits | None:
+    """The bits that a search by sensitivity finds; None where nobody asked for one."""
+    if options.bits is None or options.bits.search != "sensitivity":
+        return None
+    fits = request.fits
+    if fits is None:
+        return bits_by_sensitivity(calibrated, options.bits, report)
+    spans = {name: choose_range(item, "min-max") for name, item in calibrated.statistics.items()}
+
+    def planned(precision: Precision) -> bool:
+        return fits(lower(quantize_graph(calibrated.graph, spans, precision)))
+
+    return bits_by_sensitivity(calibrated, options.bits, report, planned)
 
 
 def _range_method(options: QuantizeOptions) -> str:

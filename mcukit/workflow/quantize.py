@@ -7,6 +7,7 @@ __all__ = ["QuantizeOptions", "quantize"]
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import mcukit
@@ -17,30 +18,29 @@ from mcukit.emulation.measure import Measurement, measure
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
 from mcukit.export.names import file_stem
-from mcukit.export.tflite import build_tflite
-from mcukit.export.tflm_files import tflm_files
 from mcukit.graph.graph import Graph
 from mcukit.graph.serialize import graph_bytes
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
 from mcukit.planning.check import check_plan
 from mcukit.planning.choose import Planned
+from mcukit.planning.costs import DEFAULT_TARGET
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan_file import plan_text
+from mcukit.planning.planner import plan_of
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
-from mcukit.report.content import TfliteFacts, report_content
+from mcukit.report.content import report_content
 from mcukit.report.html import render_html
-from mcukit.tflite.micro import measure_arena
-from mcukit.tflite.writer import write_tflite
+from mcukit.workflow.bits_request import BitsRequest, bits_request, given_bits
 from mcukit.workflow.budget import Budget
 from mcukit.workflow.build import Build, check_output, json_bytes, load_build, write_build
 from mcukit.workflow.calibrate import Quantized, quantize_float
 from mcukit.workflow.options import QuantizeOptions, with_settings
-from mcukit.workflow.patches import patched_file
 from mcukit.workflow.plan import check_plan_option, make_plan
 from mcukit.workflow.progress import Progress, no_progress
 from mcukit.workflow.sketch import sketch
+from mcukit.workflow.tflite_files import tflite_files
 
 
 def quantize(
@@ -61,15 +61,18 @@ def quantize(
     check_output(folder)
     chosen = with_settings(model, options or QuantizeOptions())
     check_plan_option(chosen)
+    given = given_bits(chosen)
     board = load_board(chosen.board) if chosen.board else None
     budget = Budget.of(chosen, board)
+    is_mixed = chosen.bits is not None or given is not None
     report("plan", 0, 1)
-    planned = _plan_early(graph, chosen, board, budget)
+    # What fewer bits need is known only when they are chosen.
+    planned = None if is_mixed else _plan_early(graph, chosen, board, budget)
     report("plan", 1, 1)
-    quantized = _quantize(graph, chosen, report)
+    quantized = _quantize(graph, chosen, report, bits_request(chosen, given, board, budget))
     budget.check_flash(quantized.model.weight_bytes, None)
     if planned is None:
-        planned = make_plan(quantized.model, chosen, board, budget)
+        planned = _plan_for(quantized, chosen, board, budget)
     check_plan(Dataflow(quantized.model), planned.plan)
     report("export", 0, 1)
     files = _files(quantized, planned, chosen, board, budget)
@@ -93,11 +96,28 @@ def _plan_early(graph: Graph, options: QuantizeOptions, board: Board | None, bud
     return make_plan(model, options, board, budget)
 
 
-def _quantize(graph: Graph, options: QuantizeOptions, report: Progress) -> Quantized:
+def _plan_for(quantized: Quantized, options: QuantizeOptions, board: Board | None, budget: Budget) -> Planned:
+    """The plan of a network whose bits are known; those of patches were made for the stages of one."""
+    stages = quantized.stages
+    if stages is None or quantized.model.branches is not None:
+        return make_plan(quantized.model, options, board, budget)
+    plan = plan_of(Dataflow(quantized.model), stages, regions=budget.regions, weight_regions=budget.weight_regions)
+    budget.check_sram(plan)
+    return Planned(plan, "patches", None, board.emulation_target if board else DEFAULT_TARGET)
+
+
+def _quantize(graph: Graph, options: QuantizeOptions, report: Progress, request: BitsRequest) -> Quantized:
     """An int8 network keeps the integers it came with; a float one is calibrated."""
     if graph.tensors[graph.inputs[0]].quantization is not None:
+        if options.bits is not None or not request.given.precision.is_int8:
+            raise McukitError(
+                "unsupported-quantization",
+                "the network is quantized already, and its integers stay as they are",
+                where="--bits",
+                hint="give the float network that it was made from",
+            )
         return Quantized(lower(graph), options.preprocessing or IDENTITY, calibrated=True, errors={})
-    return quantize_float(graph, options, report)
+    return quantize_float(graph, options, report, request)
 
 
 def _files(
@@ -105,11 +125,7 @@ def _files(
 ) -> dict[str, bytes]:
     """Everything that follows from the integer model and its plan, by name in the build folder."""
     model, plan = quantized.model, planned.plan
-    name = file_stem(model.name)
-    tflite_model = build_tflite(model.graph)
-    tflite = write_tflite(tflite_model)
-    tflm_arena = _tflm_arena(tflite)
-    patched = patched_file(model, tflm_arena) if options.tflite_patches else None
+    tflite = tflite_files(model, tiled=options.tflite_patches)
     c_files = generate_c(model, plan, quantized.preprocessing)
     measurement = _measure(model, c_files, board)
     if measurement is not None:
@@ -121,19 +137,13 @@ def _files(
         budget={"sram": budget.sram_for(plan), "flash": budget.flash},
         calibrated=quantized.calibrated,
         errors=quantized.errors,
-        tflite=TfliteFacts(len(tflite), tflm_arena, patched.facts if patched else None),
+        tflite=tflite.facts,
+        classes=quantized.classes,
         measurement=measurement,
     )
     texts = {f"model/{file}": text for file, text in c_files.items()}
-    texts |= {f"tflite/{file}": text for file, text in tflm_files(name, tflite_model, tflite, tflm_arena).items()}
-    if patched:
-        sources = tflm_files(f"{name}_patched", patched.model, patched.data, patched.facts.tflm_arena_bytes)
-        texts |= {f"tflite/{file}": text for file, text in sources.items()}
     texts["report.html"] = render_html(content, plan, model)
-    files = {file: text.encode() for file, text in texts.items()}
-    files[f"tflite/{name}.tflite"] = tflite
-    if patched:
-        files[f"tflite/{name}_patched.tflite"] = patched.data
+    files = {file: text.encode() for file, text in texts.items()} | dict(tflite.files)
     files["model/quantized.npz"] = graph_bytes(model.graph)
     if model.branches:
         files["model/narrow.npz"] = graph_bytes(model.branches.graph)
@@ -154,16 +164,6 @@ def _measure(model: IntegerModel, c_files: Mapping[str, str], board: Board | Non
         return None
 
 
-def _tflm_arena(tflite: bytes) -> int | None:
-    """The arena as TFLM's interpreter reports it; None where that is not installed."""
-    try:
-        return measure_arena(tflite).total
-    except McukitError as error:
-        if error.problems[0].code != "missing-package":
-            raise
-        return None
-
-
 def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> dict[str, object]:
     return {
         "mcukit": mcukit.__version__,
@@ -179,6 +179,7 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
             "flash": options.flash,
             "calibration_limit": options.calibration_limit,
             "plan": Path(options.plan).name,
+            "bits": None if options.bits is None else asdict(options.bits),
             "push_rows": options.push_rows,
             "tflite_patches": options.tflite_patches,
         },

@@ -21,12 +21,35 @@ import pytest
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.toolchain import find_tool
 from mcukit.graph.region import Region
-from mcukit.quantized.integer import ConstantArray, Kernel
+from mcukit.ops.fully_connected import FullyConnected
+from mcukit.ops.window import Window
+from mcukit.quantized.integer import ConstantArray, Kernel, MapForm
+from mcukit.quantized.packing import pack
 from mcukit.resources import firmware_dir
+from tests.ops import test_packed
 from tests.ops.harness import Case, case_graph, quantize_case
-from tests.ops.test_regions import AWKWARD, OF_EACH_OPERATOR, cuts
+from tests.ops.test_conv2d import conv
+from tests.ops.test_depthwise_conv2d import depthwise
+from tests.ops.test_packed import SAME3
+from tests.ops.test_regions import AWKWARD, OF_EACH_OPERATOR, ONLY_FOR_FILTERS, cuts
 
-CASES = (*OF_EACH_OPERATOR, *AWKWARD)
+TAILS = (
+    *(conv(3, 4, channels, 10 - channels, Window((1, 1)), seed=channels) for channels in range(1, 10)),
+    conv(3, 3, 32, 2, Window((1, 1))),
+    *(depthwise(3, 4, channels, SAME3, seed=channels) for channels in (*range(1, 10), 24, 29)),
+    *(conv(9, 11, 6, 4, window, groups=2) for window in ONLY_FOR_FILTERS),
+    *(depthwise(9, 11, channels, ONLY_FOR_FILTERS[1], 8 // channels) for channels in (1, 4, 8)),
+    Case(FullyConnected(), maps=((1, 5, 3, 7),), constants=((19, 105), (19,))),
+)
+"""Channels that fill words, and those that don't."""
+
+PACKED = tuple(
+    cell
+    for number, case in enumerate((*TAILS, *test_packed.CASES))
+    # Every mix of bits stands somewhere; all of them for each case would take minutes.
+    for cell in test_packed.cells(case)[number % 4 :: 4]
+)
+CASES = (*OF_EACH_OPERATOR, *AWKWARD, *PACKED)
 SOURCE = firmware_dir() / "mcukit_nn" / "src"
 BESIDE = 5
 """Bytes in front of and behind each row of a tile."""
@@ -50,7 +73,7 @@ class Map(ctypes.Structure):
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A case's layer: its kernel, the maps that it reads and the one that it computes as (height, width, channels).
+    """A case's layer: its kernel, the maps that it reads and the one that it computes as (height, width, pixel bytes).
 
     needed: the part of each input map that a region of the output needs.
     """
@@ -58,6 +81,8 @@ class Probe:
     kernel: Kernel
     inputs: tuple[np.ndarray, ...]
     output: np.ndarray
+    forms: tuple[MapForm, ...]
+    output_form: MapForm
     needed: Callable[[Region], tuple[Region, ...]]
 
 
@@ -69,13 +94,13 @@ class Tile:
     held: Map
 
     @classmethod
-    def make(cls, whole: np.ndarray, columns: tuple[int, int], rows: int, generator: np.random.Generator) -> Tile:
-        height, width, channels = whole.shape
-        row_bytes = (columns[1] - columns[0]) * channels + 2 * BESIDE
+    def make(cls, form: MapForm, columns: tuple[int, int], rows: int, generator: np.random.Generator) -> Tile:
+        row_bytes = (columns[1] - columns[0]) * form.pixel_bytes + 2 * BESIDE
         buffer = generator.integers(-128, 128, (rows, row_bytes)).astype(np.int8)
         first_byte = buffer.ctypes.data + BESIDE
         count = columns[1] - columns[0]
-        return cls(buffer, Map(first_byte, row_bytes, rows, columns[0], count, height, width, channels, 8))
+        sizes = form.height, form.width, form.channels, form.bits
+        return cls(buffer, Map(first_byte, row_bytes, rows, columns[0], count, *sizes))
 
     def load(self, whole: np.ndarray, row: int) -> None:
         """Puts a row of the map to its place."""
@@ -86,7 +111,7 @@ class Tile:
 def probe(case: Case) -> Probe:
     model, inputs = quantize_case(case, case_graph(case))
     maps = run_reference(model, inputs[:1], keep_maps=True).maps
-    layer = next(layer for layer in model.layers if layer.node.operator == case.operator)
+    layer = next(layer for layer in model.layers if layer.output == "output")
     tensors = model.graph.node_inputs(layer.node)
     positions = [position for position, tensor in enumerate(tensors) if tensor.data is None]
     kernel = layer.kernel
@@ -95,7 +120,9 @@ def probe(case: Case) -> Probe:
     def needed(region: Region) -> tuple[Region, ...]:
         return tuple(case.operator.input_region(region, tensors, position) for position in positions)
 
-    return Probe(kernel, tuple(maps[name][0] for name in layer.inputs), maps[layer.output][0], needed)
+    read = tuple(pack(maps[name][0], form.bits) for name, form in zip(layer.inputs, layer.forms, strict=True))
+    computed = pack(maps[layer.output][0], layer.output_form.bits)
+    return Probe(kernel, read, computed, layer.forms, layer.output_form, needed)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +182,7 @@ def test_a_row_of_a_tile_needs_no_more_than_its_region(
     height, width, _ = each.output.shape
     # With no spare row the ring is as small as it may be; with one, a row too much that is read holds random bytes.
     for columns, spare in itertools.product(cuts(width), (0, 1)):
-        output = Tile.make(each.output, columns, max(1, height // 2), generator)
+        output = Tile.make(each.output_form, columns, max(1, height // 2), generator)
         for row in range(height):
             expected = Tile(output.buffer.copy(), output.held)
             expected.load(each.output, row)
@@ -168,9 +195,9 @@ def compute_row(
 ) -> None:
     """Calls the kernel for one row of `output`; its inputs hold what that row needs and `spare` random rows."""
     tiles = []
-    for whole, source in zip(each.inputs, each.needed(region), strict=True):
+    for whole, form, source in zip(each.inputs, each.forms, each.needed(region), strict=True):
         rows = max(1, source.rows + spare)
-        tile = Tile.make(whole, (source.first_column, source.last_column), rows, generator)
+        tile = Tile.make(form, (source.first_column, source.last_column), rows, generator)
         for row in range(source.first_row, source.last_row):
             tile.load(whole, row)
         tiles.append(tile)

@@ -36,3 +36,11 @@ def test_unpacking_gives_back_what_was_packed(bits: int, channels: int) -> None:
     assert packed.shape == (2, 3, pixel_bytes(channels, bits))
     np.testing.assert_array_equal(unpack(packed, bits, channels), values, strict=True)
     np.testing.assert_array_equal(map_of_bytes(packed.tobytes(), (2, 3, channels), bits), values, strict=True)
+
+
+@pytest.mark.parametrize("bits", MAP_BITS)
+def test_no_pixels_have_no_bytes(bits: int) -> None:
+    packed = pack(np.zeros((0, 3), np.int8), bits)
+
+    assert packed.shape == (0, pixel_bytes(3, bits))
+    assert unpack(packed, bits, 3).shape == (0, 3)

@@ -12,11 +12,11 @@ static const int8_t *divide(const mk_average_pool_packed_params *p, int32_t *sum
                             uint32_t bits)
 {
     int8_t *const means = (int8_t *)sums;
-    const int32_t offset = count * mk_packed_offset(bits);
+    const int32_t offset = count * mk_packed_offset(bits), minimum = p->minimum, maximum = p->maximum;
     for (uint32_t c = 0; c < channels; ++c) {
         const int32_t sum = sums[c] - offset;
         const int32_t half = sum > 0 ? count / 2 : -(count / 2);
-        means[c] = (int8_t)mk_clamp((sum + half) / count, p->minimum, p->maximum);
+        means[c] = (int8_t)mk_clamp((sum + half) / count, minimum, maximum);
     }
     return means;
 }
@@ -38,9 +38,7 @@ void mk_average_pool_packed(const mk_average_pool_packed_params *params, const m
             memset(sums, 0, channels * sizeof *sums);
             for (int32_t row = rows.first; row < rows.last; ++row) {
                 const int8_t *in = mk_row(input, row) + (uint32_t)(columns.first - input->first_column) * step;
-                for (int32_t x = 0; x < width; ++x, in += step) {
-                    mk_add_stored(in, channels, bits, sums);
-                }
+                mk_add_stored(in, (uint32_t)width, channels, bits, sums);
             }
             mk_pack(divide(params, sums, channels, count, bits), channels, bits, out);
         }

@@ -76,47 +76,133 @@ static const int8_t *gather(const shape *s, int32_t y, int32_t x, uint32_t group
     return buffer;
 }
 
-static int8_t finish(const mk_conv2d_packed_params *p, int32_t sum, uint32_t channel)
+/* Writes output channel `channel` of two pixels, or of one where out_b is null. */
+static inline __attribute__((always_inline)) void finish(const mk_conv2d_packed_params *p, uint32_t channel,
+                                                         int32_t sum_a, int32_t sum_b, int8_t *out_a, int8_t *out_b)
 {
-    const int32_t scaled = mk_requantize(sum, p->multiplier[channel], p->shift[channel]) + p->output_zero_point;
-    return (int8_t)mk_clamp(scaled, p->minimum, p->maximum);
-}
-
-/* The filters of a group for one pixel whose inputs are a, or with b for two. */
-static void multiply(const shape *s, const int8_t *a, const int8_t *b, uint32_t group, int8_t *out_a, int8_t *out_b)
-{
-    const mk_conv2d_packed_params *p = s->params;
-    const uint32_t words = s->words, bits = p->weight_bits, last = (group + 1) * s->filters;
-    for (uint32_t channel = group * s->filters; channel < last; channel += 2) {
-        /* A lone last filter is computed twice: the second sums are dropped. */
-        const uint32_t other = channel + (channel + 1 < last);
-        const void *w0 = mk_weights_at(p->weights, channel * words), *w1 = mk_weights_at(p->weights, other * words);
-        mk_sums sums = {p->bias[channel], p->bias[other], p->bias[channel], p->bias[other]};
-        if (b == NULL) {
-            sums = mk_multiply_one(sums, w0, w1, words, bits, a);
-        } else {
-            sums = mk_multiply_two(sums, w0, w1, words, bits, a, b);
-            out_b[channel] = finish(p, sums.b0, channel);
-            out_b[other] = finish(p, other == channel ? sums.b0 : sums.b1, other);
-        }
-        out_a[channel] = finish(p, sums.a0, channel);
-        out_a[other] = finish(p, other == channel ? sums.a0 : sums.a1, other);
+    const int32_t multiplier = p->multiplier[channel], zero_point = p->output_zero_point;
+    const int32_t minimum = p->minimum, maximum = p->maximum;
+    const int shift = p->shift[channel];
+    out_a[channel] = (int8_t)mk_clamp(mk_requantize(sum_a, multiplier, shift) + zero_point, minimum, maximum);
+    if (out_b != NULL) {
+        out_b[channel] = (int8_t)mk_clamp(mk_requantize(sum_b, multiplier, shift) + zero_point, minimum, maximum);
     }
 }
 
-/* The pixels x and, if there are two, x + 1 of row y. */
-static void compute(const shape *s, int32_t y, int32_t x, bool are_two, int8_t *out_a, int8_t *out_b)
+/* The next input of two pixels with two filters. */
+#define MULTIPLY_TWO(weight0, weight1) \
+    do { \
+        const int32_t x0 = (weight0), x1 = (weight1), ya = *a++, yb = *b++; \
+        sums.a0 += x0 * ya; \
+        sums.b0 += x0 * yb; \
+        sums.a1 += x1 * ya; \
+        sums.b1 += x1 * yb; \
+    } while (0)
+
+/* multiply_two for bytes. Not inlined: with the variables of its surroundings it has more than registers hold. */
+static __attribute__((noinline)) void multiply_two_bytes(mk_sums *result, const int8_t *u, const int8_t *v,
+                                                         uint32_t words, const int8_t *a, const int8_t *b)
+{
+    mk_sums sums = *result;
+    for (const int8_t *const end = a + 4 * (size_t)words; a != end;) {
+        MK_FOUR_BYTES(MULTIPLY_TWO);
+    }
+    *result = sums;
+}
+
+/* mk_multiply_one for two pixels: every weight is taken out of its word once for two products. */
+static inline mk_sums multiply_two(mk_sums sums, const void *filter0, const void *filter1, uint32_t words,
+                                   uint32_t bits, const int8_t *a, const int8_t *b)
+{
+    const uint32_t *next0 = filter0, *next1 = filter1;
+    if (bits == 8) {
+        multiply_two_bytes(&sums, filter0, filter1, words, a, b);
+    } else if (bits == 4) {
+        for (; words != 0; --words) {
+            const uint32_t u = mk_signed_weights(*next0++, 4), v = mk_signed_weights(*next1++, 4);
+            MK_EIGHT_FIELDS(MULTIPLY_TWO, 4, 0);
+        }
+    } else {
+        for (; words != 0; --words) {
+            const uint32_t u = mk_signed_weights(*next0++, 2), v = mk_signed_weights(*next1++, 2);
+            MK_EIGHT_FIELDS(MULTIPLY_TWO, 2, 0);
+            MK_EIGHT_FIELDS(MULTIPLY_TWO, 2, 8);
+        }
+    }
+    return sums;
+}
+
+/* Output channels [first, last) of one pixel, whose inputs are a. */
+static void one_pixel(const shape *s, const int8_t *a, uint32_t first, uint32_t last, int8_t *out)
+{
+    const mk_conv2d_packed_params *p = s->params;
+    for (uint32_t channel = first; channel < last; channel += 2) {
+        /* A lone last filter is computed twice: the second sum is dropped. */
+        const bool pair = channel + 1 < last;
+        const void *w0 = mk_weights_at(p->weights, channel * s->words), *w1 = pair ? mk_weights_at(w0, s->words) : w0;
+        mk_sums sums = {p->bias[channel], p->bias[channel + (uint32_t)pair], 0, 0};
+        sums = mk_multiply_one(sums, w0, w1, s->words, p->weight_bits, a);
+        finish(p, channel, sums.a0, 0, out, NULL);
+        if (pair) {
+            finish(p, channel + 1, sums.a1, 0, out, NULL);
+        }
+    }
+}
+
+/* The same of two pixels, whose inputs are a and b. bits, of the weights, is a constant wherever this is inlined. */
+static inline __attribute__((always_inline)) void two_pixels(const shape *s, uint32_t bits, const int8_t *a,
+                                                             const int8_t *b, uint32_t first, uint32_t last,
+                                                             int8_t *out_a, int8_t *out_b)
+{
+    const mk_conv2d_packed_params *p = s->params;
+    const uint32_t words = s->words;
+    const void *weights = mk_weights_at(p->weights, first * words);
+    for (uint32_t channel = first; channel < last; channel += 2, weights = mk_weights_at(weights, 2 * words)) {
+        const bool pair = channel + 1 < last;
+        const int32_t bias0 = p->bias[channel], bias1 = p->bias[channel + (uint32_t)pair];
+        mk_sums sums = {bias0, bias1, bias0, bias1};
+        sums = multiply_two(sums, weights, pair ? mk_weights_at(weights, words) : weights, words, bits, a, b);
+        finish(p, channel, sums.a0, sums.b0, out_a, out_b);
+        if (pair) {
+            finish(p, channel + 1, sums.a1, sums.b1, out_a, out_b);
+        }
+    }
+}
+
+/* The filters of a group for one pixel whose inputs are a or, unless out_b is null, for two. */
+static void multiply(const shape *s, const int8_t *a, const int8_t *b, uint32_t group, int8_t *out_a, int8_t *out_b)
+{
+    const uint32_t first = group * s->filters, last = first + s->filters;
+    if (out_b == NULL) {
+        one_pixel(s, a, first, last, out_a);
+    } else if (s->params->weight_bits == 8) {
+        two_pixels(s, 8, a, b, first, last, out_a, out_b);
+    } else if (s->params->weight_bits == 4) {
+        two_pixels(s, 4, a, b, first, last, out_a, out_b);
+    } else {
+        two_pixels(s, 2, a, b, first, last, out_a, out_b);
+    }
+}
+
+/* Pixel x of row y and, unless out_b is null, the one behind it. */
+static void compute(const shape *s, int32_t y, int32_t x, int8_t *out_a, int8_t *out_b)
 {
     const uint32_t channels = s->output->channels, bits = s->output->bits;
-    int8_t *values_a = bits == 8 ? out_a : s->values, *values_b = bits == 8 ? out_b : s->values + channels;
-    int8_t *const second = are_two && !s->is_direct ? s->windows + s->window_bytes : s->windows;
+    int8_t *values_a = out_a, *values_b = out_b;
+    if (bits != 8) {
+        values_a = s->values;
+        values_b = out_b == NULL ? NULL : s->values + channels;
+    }
     for (uint32_t group = 0; group < s->params->groups; ++group) {
-        const int8_t *a = gather(s, y, x, group, s->windows);
-        multiply(s, a, are_two ? gather(s, y, x + 1, group, second) : NULL, group, values_a, values_b);
+        const int8_t *a = gather(s, y, x, group, s->windows), *b = a;
+        if (out_b != NULL) {
+            b = gather(s, y, x + 1, group, s->windows == NULL ? NULL : s->windows + s->window_bytes);
+        }
+        multiply(s, a, b, group, values_a, values_b);
     }
     if (bits != 8) {
         mk_pack(values_a, channels, bits, out_a);
-        if (are_two) {
+        if (out_b != NULL) {
             mk_pack(values_b, channels, bits, out_b);
         }
     }
@@ -161,8 +247,8 @@ void mk_conv2d_packed(const mk_conv2d_packed_params *params, const mk_map *input
     for (int32_t y = first_row; y < last_row; ++y) {
         int8_t *out = mk_row(output, y);
         for (uint32_t i = 0; i < output->columns; i += pixels, out += pixels * step) {
-            const bool are_two = pixels == 2 && i + 1 < output->columns;
-            compute(&s, y, output->first_column + (int32_t)i, are_two, out, out + step);
+            const bool pair = pixels == 2 && i + 1 < output->columns;
+            compute(&s, y, output->first_column + (int32_t)i, out, pair ? out + step : NULL);
         }
     }
 }

@@ -40,10 +40,11 @@ static int8_t finish(const mk_depthwise_conv2d_packed_params *p, int32_t sum, ui
 #define WEIGHT(i) (weight_bits == 8 ? bytes[i] : MK_WEIGHT(word, weight_bits, MK_WEIGHT_POSITION(weight_bits, i)))
 
 /*
- * Channels [channel, channel + 8), one filter each. Widths are constants wherever this is inlined. Weights of 2 bits
- * fill half a word; the other half's fields lie 8 bits higher.
+ * Sums of channels [channel, channel + 8), one filter each. Widths are constants wherever this is inlined. Of a word of
+ * 2-bit weights eight are every other byte, and the other eight lie 8 bits higher.
  */
-static inline void eight_channels(const shape *s, uint32_t channel, uint32_t bits, uint32_t weight_bits, int8_t *out)
+static inline __attribute__((always_inline)) void eight_channels(const shape *s, uint32_t channel, uint32_t bits,
+                                                                uint32_t weight_bits, int32_t *sums)
 {
     const mk_depthwise_conv2d_packed_params *p = s->params;
     const int32_t *bias = p->bias + channel;
@@ -55,7 +56,8 @@ static inline void eight_channels(const shape *s, uint32_t channel, uint32_t bit
     for (const int8_t *const *tap = s->pixels; tap != end; ++tap, weights = mk_weights_at(weights, s->tap_words)) {
         const int8_t *pixel = *tap + first_byte, *bytes = weights;
         const uint32_t inputs = bits == 8 ? 0 : load_inputs(pixel, bits);
-        const uint32_t word = weight_bits == 8 ? 0 : mk_signed_weights(*(const uint32_t *)weights, weight_bits) >> half;
+        const uint32_t word =
+            weight_bits == 8 ? 0 : mk_signed_weights(*(const uint32_t *)weights, weight_bits) >> half;
         s0 += INPUT(0) * WEIGHT(0);
         s1 += INPUT(1) * WEIGHT(1);
         s2 += INPUT(2) * WEIGHT(2);
@@ -65,40 +67,33 @@ static inline void eight_channels(const shape *s, uint32_t channel, uint32_t bit
         s6 += INPUT(6) * WEIGHT(6);
         s7 += INPUT(7) * WEIGHT(7);
     }
-    const int32_t sums[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
-    for (uint32_t i = 0; i < 8; ++i) {
-        out[i] = finish(p, sums[i], channel + i);
-    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+    sums[4] = s4;
+    sums[5] = s5;
+    sums[6] = s6;
+    sums[7] = s7;
 }
 
-/* The same, as a call that knows the widths. */
+/* Output channels [channel, channel + 8). */
 static void any_eight_channels(const shape *s, uint32_t channel, int8_t *out)
 {
-    const uint32_t weight_bits = s->params->weight_bits;
-    if (s->bits == 8) {
-        if (weight_bits == 8) {
-            eight_channels(s, channel, 8, 8, out);
-        } else if (weight_bits == 4) {
-            eight_channels(s, channel, 8, 4, out);
-        } else {
-            eight_channels(s, channel, 8, 2, out);
-        }
-    } else if (s->bits == 4) {
-        if (weight_bits == 8) {
-            eight_channels(s, channel, 4, 8, out);
-        } else if (weight_bits == 4) {
-            eight_channels(s, channel, 4, 4, out);
-        } else {
-            eight_channels(s, channel, 4, 2, out);
-        }
-    } else {
-        if (weight_bits == 8) {
-            eight_channels(s, channel, 2, 8, out);
-        } else if (weight_bits == 4) {
-            eight_channels(s, channel, 2, 4, out);
-        } else {
-            eight_channels(s, channel, 2, 2, out);
-        }
+    int32_t sums[8];
+    switch (s->bits * 16 + s->params->weight_bits) {
+    case 0x88: eight_channels(s, channel, 8, 8, sums); break;
+    case 0x84: eight_channels(s, channel, 8, 4, sums); break;
+    case 0x82: eight_channels(s, channel, 8, 2, sums); break;
+    case 0x48: eight_channels(s, channel, 4, 8, sums); break;
+    case 0x44: eight_channels(s, channel, 4, 4, sums); break;
+    case 0x42: eight_channels(s, channel, 4, 2, sums); break;
+    case 0x28: eight_channels(s, channel, 2, 8, sums); break;
+    case 0x24: eight_channels(s, channel, 2, 4, sums); break;
+    default: eight_channels(s, channel, 2, 2, sums); break;
+    }
+    for (uint32_t i = 0; i < 8; ++i) {
+        out[i] = finish(s->params, sums[i], channel + i);
     }
 }
 

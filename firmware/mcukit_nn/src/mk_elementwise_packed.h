@@ -26,14 +26,27 @@ static inline mk_packed_operand mk_packed_operand_row(const mk_map *map, const m
     return operand;
 }
 
-/* What the operand has for the next pixel of the output: a value for each of its `channels`. */
-static inline void mk_next_values(mk_packed_operand *operand, uint32_t channels, int8_t *values)
+/* A pixel's values for as many channels as the output has; then the operand is at the next pixel. */
+static inline void mk_broadcast_pixel(mk_packed_operand *operand, uint32_t channels, int8_t *values)
 {
-    mk_unpack(operand->data, operand->channels, operand->bits, values);
     if (operand->channels != channels) {
         memset(values, values[0], channels);
     }
     operand->data += operand->pixel_step;
+}
+
+/* What the operand has for the next pixel of the output: a value for each of its `channels`. */
+static inline void mk_next_values(mk_packed_operand *operand, uint32_t channels, int8_t *values)
+{
+    mk_unpack(operand->data, operand->channels, operand->bits, values);
+    mk_broadcast_pixel(operand, channels, values);
+}
+
+/* The same values as they are stored. */
+static inline void mk_next_stored(mk_packed_operand *operand, uint32_t channels, int8_t *values)
+{
+    mk_unpack_stored(operand->data, operand->channels, operand->bits, values);
+    mk_broadcast_pixel(operand, channels, values);
 }
 
 /*

@@ -48,7 +48,10 @@ static uint32_t read_elements(reader *r, uint32_t room, int8_t *out)
     return filled;
 }
 
-/* Adds the products of inputs with `count` filters from word `first` of each one on. filter_words: from one to the next. */
+/*
+ * Adds the products of inputs with `words` words of each of `count` filters, from word `first` on. filter_words: from
+ * one filter to the next.
+ */
 static void add_products(const mk_fully_connected_packed_params *p, const void *filters, uint32_t filter_words,
                          uint32_t count, uint32_t first, uint32_t words, const int8_t *inputs, int32_t *sums)
 {

@@ -7,7 +7,7 @@
 void mk_mean_packed(const mk_mean_packed_params *params, const mk_map *input, const mk_map *output, uint16_t first_row,
                     uint16_t last_row, void *scratch)
 {
-    const uint32_t channels = output->channels, step = MK_PIXEL_BYTES(channels, input->bits);
+    const uint32_t channels = output->channels;
     const int32_t pixels = (int32_t)input->height * input->width;
     int32_t *sums = scratch;
     if (first_row >= last_row || output->columns == 0) {
@@ -17,10 +17,7 @@ void mk_mean_packed(const mk_mean_packed_params *params, const mk_map *input, co
         sums[c] = params->offset - pixels * mk_packed_offset(input->bits);
     }
     for (int32_t y = 0; y < input->height; ++y) {
-        const int8_t *in = mk_row(input, y);
-        for (uint32_t x = 0; x < input->width; ++x, in += step) {
-            mk_add_stored(in, channels, input->bits, sums);
-        }
+        mk_add_stored(mk_row(input, y), input->width, channels, input->bits, sums);
     }
     int8_t *means = scratch; /* take the place of the sums, byte by byte */
     for (uint32_t c = 0; c < channels; ++c) {

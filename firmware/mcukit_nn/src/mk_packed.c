@@ -9,11 +9,17 @@
 
 #define EACH_BYTE 0x01010101u
 
-/* Four fields of 4 bits, side by side in 16 bits, each to a byte of its own; gather_4 takes them back. */
+/* Four fields of 4 bits, side by side in 16 bits: two in the lower and two in the upper half of a word. */
+static inline uint32_t pairs_4(uint32_t fields)
+{
+    return (fields | fields << 8) & 0x00FF00FFu;
+}
+
+/* Each to a byte of its own; gather_4 takes them back. */
 static inline uint32_t spread_4(uint32_t fields)
 {
-    fields = (fields | fields << 8) & 0x00FF00FFu;
-    return (fields | fields << 4) & 0x0F0F0F0Fu;
+    const uint32_t pairs = pairs_4(fields);
+    return (pairs | pairs << 4) & 0x0F0F0F0Fu;
 }
 
 static inline uint32_t gather_4(uint32_t bytes)
@@ -23,10 +29,15 @@ static inline uint32_t gather_4(uint32_t bytes)
 }
 
 /* The same for four fields of 2 bits in 8 bits. */
+static inline uint32_t pairs_2(uint32_t fields)
+{
+    return (fields | fields << 12) & 0x000F000Fu;
+}
+
 static inline uint32_t spread_2(uint32_t fields)
 {
-    fields = (fields | fields << 12) & 0x000F000Fu;
-    return (fields | fields << 6) & 0x03030303u;
+    const uint32_t pairs = pairs_2(fields);
+    return (pairs | pairs << 6) & 0x03030303u;
 }
 
 static inline uint32_t gather_2(uint32_t bytes)
@@ -35,15 +46,9 @@ static inline uint32_t gather_2(uint32_t bytes)
     return (bytes | bytes >> 12) & 0xFFu;
 }
 
-/* The next four channels, stored values as bytes. */
-static inline uint32_t four_of_4_bits(const uint8_t *packed)
+static inline uint32_t load_half(const uint8_t *bytes)
 {
-    return spread_4(packed[0] | (uint32_t)packed[1] << 8);
-}
-
-static inline uint32_t four_of_2_bits(const uint8_t *packed)
-{
-    return spread_2(packed[0]);
+    return bytes[0] | (uint32_t)bytes[1] << 8;
 }
 
 /* Every byte, which is less than 128, minus the offset; the highest bits keep borrows from reaching the next byte. */
@@ -58,11 +63,11 @@ static void unpack(const int8_t *pixel, uint32_t channels, uint32_t bits, int32_
     const uint32_t offsets = (uint32_t)offset * EACH_BYTE;
     if (bits == 4) {
         for (; channels >= 4; channels -= 4, values += 4, packed += 2) {
-            mk_store_word(values, subtract_offset(four_of_4_bits(packed), offsets));
+            mk_store_word(values, subtract_offset(spread_4(load_half(packed)), offsets));
         }
     } else {
         for (; channels >= 4; channels -= 4, values += 4, packed += 1) {
-            mk_store_word(values, subtract_offset(four_of_2_bits(packed), offsets));
+            mk_store_word(values, subtract_offset(spread_2(*packed), offsets));
         }
     }
     for (uint32_t position = 0; channels != 0; --channels, position += bits) {
@@ -89,35 +94,74 @@ void mk_unpack_stored(const int8_t *pixel, uint32_t channels, uint32_t bits, int
     }
 }
 
-static inline void add_four(uint32_t bytes, int32_t *sums)
+/* A sum in 16 bits holds this many values of 4 bits. */
+#define PIXELS_IN_HALF 4096
+
+/* Four channels of so few pixels, `step` bytes apart: two sums in each of two words. bits is a constant. */
+static inline void add_four(const uint8_t *in, uint32_t pixels, uint32_t step, uint32_t bits, int32_t *sums)
 {
-    sums[0] += (int32_t)(bytes & 255);
-    sums[1] += (int32_t)(bytes >> 8 & 255);
-    sums[2] += (int32_t)(bytes >> 16 & 255);
-    sums[3] += (int32_t)(bytes >> 24);
+    const uint32_t lower = bits == 4 ? 0x000F000Fu : 0x00030003u;
+    uint32_t even = 0, odd = 0;
+    for (; pixels != 0; --pixels, in += step) {
+        const uint32_t pairs = bits == 4 ? pairs_4(load_half(in)) : pairs_2(*in);
+        even += pairs & lower;
+        odd += pairs >> bits & lower;
+    }
+    sums[0] += (int32_t)(even & 0xFFFF);
+    sums[1] += (int32_t)(odd & 0xFFFF);
+    sums[2] += (int32_t)(even >> 16);
+    sums[3] += (int32_t)(odd >> 16);
 }
 
-void mk_add_stored(const int8_t *pixel, uint32_t channels, uint32_t bits, int32_t *sums)
+/* One channel of pixels that are `step` bytes apart, which begins at a bit of their first byte. */
+static int32_t sum_of_one(const uint8_t *in, uint32_t pixels, uint32_t step, uint32_t first_bit, uint32_t bits)
 {
-    if (bits == 8) {
-        for (uint32_t c = 0; c < channels; ++c) {
-            sums[c] += pixel[c];
-        }
-        return;
+    const uint32_t field = (1u << bits) - 1;
+    uint32_t sum = 0;
+    for (; pixels != 0; --pixels, in += step) {
+        sum += (uint32_t)*in >> first_bit & field;
     }
-    const uint8_t *packed = (const uint8_t *)pixel;
+    return (int32_t)sum;
+}
+
+static void add_bytes(const int8_t *in, uint32_t pixels, uint32_t channels, int32_t *sums)
+{
+    for (; pixels != 0; --pixels) {
+        for (uint32_t c = 0; c < channels; ++c) {
+            sums[c] += *in++;
+        }
+    }
+}
+
+/* mk_add_stored for at most PIXELS_IN_HALF pixels of 4 or 2 bits. */
+static void add_fields(const uint8_t *in, uint32_t pixels, uint32_t channels, uint32_t bits, int32_t *sums)
+{
+    const uint32_t step = MK_PIXEL_BYTES(channels, bits);
     if (bits == 4) {
-        for (; channels >= 4; channels -= 4, sums += 4, packed += 2) {
-            add_four(four_of_4_bits(packed), sums);
+        for (; channels >= 4; channels -= 4, sums += 4, in += 2) {
+            add_four(in, pixels, step, 4, sums);
         }
     } else {
-        for (; channels >= 4; channels -= 4, sums += 4, packed += 1) {
-            add_four(four_of_2_bits(packed), sums);
+        for (; channels >= 4; channels -= 4, sums += 4, in += 1) {
+            add_four(in, pixels, step, 2, sums);
         }
     }
-    for (uint32_t position = 0; channels != 0; --channels, position += bits) {
-        *sums++ += (int32_t)(packed[position / 8] >> position % 8 & ((1u << bits) - 1));
+    for (uint32_t bit = 0; channels != 0; --channels, bit += bits) {
+        *sums++ += sum_of_one(in + bit / 8, pixels, step, bit % 8, bits);
     }
+}
+
+void mk_add_stored(const int8_t *in, uint32_t pixels, uint32_t channels, uint32_t bits, int32_t *sums)
+{
+    if (bits == 8) {
+        add_bytes(in, pixels, channels, sums);
+        return;
+    }
+    for (; pixels > PIXELS_IN_HALF; pixels -= PIXELS_IN_HALF) {
+        add_fields((const uint8_t *)in, PIXELS_IN_HALF, channels, bits, sums);
+        in += PIXELS_IN_HALF * MK_PIXEL_BYTES(channels, bits);
+    }
+    add_fields((const uint8_t *)in, pixels, channels, bits, sums);
 }
 
 void mk_pack(const int8_t *values, uint32_t channels, uint32_t bits, int8_t *pixel)

@@ -49,8 +49,8 @@ void mk_unpack(const int8_t *pixel, uint32_t channels, uint32_t bits, int8_t *va
  */
 void mk_unpack_stored(const int8_t *pixel, uint32_t channels, uint32_t bits, int8_t *values);
 
-/* Adds the values of a pixel, as they are stored, to a sum for each channel. */
-void mk_add_stored(const int8_t *pixel, uint32_t channels, uint32_t bits, int32_t *sums);
+/* Adds the values of `pixels` pixels that follow each other, as they are stored, to a sum for each channel. */
+void mk_add_stored(const int8_t *in, uint32_t pixels, uint32_t channels, uint32_t bits, int32_t *sums);
 
 /* Values, which fit `bits`, into a pixel. Every byte of it is written; bits behind the last channel become 0. */
 void mk_pack(const int8_t *values, uint32_t channels, uint32_t bits, int8_t *pixel);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Weights of kernels for packed maps, and their products with inputs of one byte each. Not part of the public interface.
+ * Weights of kernels for packed maps, and their products with inputs of one byte each. Not part of the public
+ * interface.
  *
  * Weights of 8 bits are int8_t in their own order. Those of 4 and 2 bits are stored in uint32_t words as their distance
  * from the smallest value of their width. Fields are ordered for kernels that multiply two pairs of 16 bits at a time:
@@ -48,45 +49,36 @@ typedef struct mk_sums {
     int32_t a0, a1, b0, b1;
 } mk_sums;
 
-/* The products of input `index` of each pixel with both filters; x0 and x1 are expressions for the weights. */
-#define MK_MULTIPLY_ONE(index, x0, x1)   \
-    do {                                 \
-        const int32_t ya = a[index];     \
-        sums.a0 += (x0) * ya;            \
-        sums.a1 += (x1) * ya;            \
+/* `multiply(weight of the first filter, weight of the second)` for four inputs: bytes at u and v, which go on. */
+#define MK_FOUR_BYTES(multiply) \
+    do { \
+        multiply(*u++, *v++); \
+        multiply(*u++, *v++); \
+        multiply(*u++, *v++); \
+        multiply(*u++, *v++); \
     } while (0)
 
-#define MK_MULTIPLY_TWO(index, x0, x1)                                       \
-    do {                                                                     \
-        const int32_t weight0 = (x0), weight1 = (x1), ya = a[index], yb = b[index]; \
-        sums.a0 += weight0 * ya;                                             \
-        sums.b0 += weight0 * yb;                                             \
-        sums.a1 += weight1 * ya;                                             \
-        sums.b1 += weight1 * yb;                                             \
-    } while (0)
-
-/* Inputs [first, first + 4) with bytes of weights, or with fields of the words u and v. */
-#define MK_FOUR_BYTES(multiply)      \
-    do {                             \
-        multiply(0, u[0], v[0]);     \
-        multiply(1, u[1], v[1]);     \
-        multiply(2, u[2], v[2]);     \
-        multiply(3, u[3], v[3]);     \
-    } while (0)
-
+/* The same for one or eight inputs whose weights are fields of the words u and v. */
 #define MK_FIELD(multiply, bits, i) \
-    multiply(i, MK_WEIGHT(u, bits, MK_WEIGHT_POSITION(bits, i)), MK_WEIGHT(v, bits, MK_WEIGHT_POSITION(bits, i)))
+    multiply(MK_WEIGHT(u, bits, MK_WEIGHT_POSITION(bits, i)), MK_WEIGHT(v, bits, MK_WEIGHT_POSITION(bits, i)))
+#define MK_EIGHT_FIELDS(multiply, bits, first) \
+    do { \
+        MK_FIELD(multiply, bits, (first)); \
+        MK_FIELD(multiply, bits, (first) + 1); \
+        MK_FIELD(multiply, bits, (first) + 2); \
+        MK_FIELD(multiply, bits, (first) + 3); \
+        MK_FIELD(multiply, bits, (first) + 4); \
+        MK_FIELD(multiply, bits, (first) + 5); \
+        MK_FIELD(multiply, bits, (first) + 6); \
+        MK_FIELD(multiply, bits, (first) + 7); \
+    } while (0)
 
-#define MK_EIGHT_FIELDS(multiply, bits, first)      \
-    do {                                            \
-        MK_FIELD(multiply, bits, (first));          \
-        MK_FIELD(multiply, bits, (first) + 1);      \
-        MK_FIELD(multiply, bits, (first) + 2);      \
-        MK_FIELD(multiply, bits, (first) + 3);      \
-        MK_FIELD(multiply, bits, (first) + 4);      \
-        MK_FIELD(multiply, bits, (first) + 5);      \
-        MK_FIELD(multiply, bits, (first) + 6);      \
-        MK_FIELD(multiply, bits, (first) + 7);      \
+/* The next input of a pixel with both filters. */
+#define MK_MULTIPLY_ONE(weight0, weight1) \
+    do { \
+        const int32_t ya = *a++; \
+        sums.a0 += (weight0) * ya; \
+        sums.a1 += (weight1) * ya; \
     } while (0)
 
 /*
@@ -98,49 +90,22 @@ static inline mk_sums mk_multiply_one(mk_sums sums, const void *filter0, const v
 {
     if (bits == 8) {
         const int8_t *u = filter0, *v = filter1;
-        for (; words != 0; --words, u += 4, v += 4, a += 4) {
+        for (; words != 0; --words) {
             MK_FOUR_BYTES(MK_MULTIPLY_ONE);
         }
         return sums;
     }
     const uint32_t *next0 = filter0, *next1 = filter1;
     if (bits == 4) {
-        for (; words != 0; --words, a += 8) {
+        for (; words != 0; --words) {
             const uint32_t u = mk_signed_weights(*next0++, 4), v = mk_signed_weights(*next1++, 4);
             MK_EIGHT_FIELDS(MK_MULTIPLY_ONE, 4, 0);
         }
     } else {
-        for (; words != 0; --words, a += 16) {
+        for (; words != 0; --words) {
             const uint32_t u = mk_signed_weights(*next0++, 2), v = mk_signed_weights(*next1++, 2);
             MK_EIGHT_FIELDS(MK_MULTIPLY_ONE, 2, 0);
             MK_EIGHT_FIELDS(MK_MULTIPLY_ONE, 2, 8);
-        }
-    }
-    return sums;
-}
-
-/* The same for two pixels: every weight is taken out of its word once for two products. */
-static inline mk_sums mk_multiply_two(mk_sums sums, const void *filter0, const void *filter1, uint32_t words,
-                                      uint32_t bits, const int8_t *a, const int8_t *b)
-{
-    if (bits == 8) {
-        const int8_t *u = filter0, *v = filter1;
-        for (; words != 0; --words, u += 4, v += 4, a += 4, b += 4) {
-            MK_FOUR_BYTES(MK_MULTIPLY_TWO);
-        }
-        return sums;
-    }
-    const uint32_t *next0 = filter0, *next1 = filter1;
-    if (bits == 4) {
-        for (; words != 0; --words, a += 8, b += 8) {
-            const uint32_t u = mk_signed_weights(*next0++, 4), v = mk_signed_weights(*next1++, 4);
-            MK_EIGHT_FIELDS(MK_MULTIPLY_TWO, 4, 0);
-        }
-    } else {
-        for (; words != 0; --words, a += 16, b += 16) {
-            const uint32_t u = mk_signed_weights(*next0++, 2), v = mk_signed_weights(*next1++, 2);
-            MK_EIGHT_FIELDS(MK_MULTIPLY_TWO, 2, 0);
-            MK_EIGHT_FIELDS(MK_MULTIPLY_TWO, 2, 8);
         }
     }
     return sums;

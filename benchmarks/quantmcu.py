@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures mixed precision: QuantMCU as reconstructed, and mcukit's search, beside int8 in patches and streamed.
+
+    python benchmarks/quantmcu.py                 all networks; writes results/quantmcu.md and quantmcu.json
+    python benchmarks/quantmcu.py --only vww      one network; prints and writes nothing
+
+Accuracies are those of the generated C on this computer, paired with the float network on the same images. What takes
+time is only printed (--timing).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.support.measure import versions
+from benchmarks.support.mixed import (
+    Prepared,
+    Trial,
+    best_trials,
+    int8_configurations,
+    prepare,
+    quantmcu_trials,
+    try_configuration,
+)
+from benchmarks.support.mixed_report import render
+from benchmarks.support.network_table import Network, read_networks
+from mcukit.precision.quantmcu import QuantmcuOptions
+from mcukit.precision.vdpc import VdpcOptions
+
+HERE = Path(__file__).resolve().parent
+MODELS = HERE.parents[1] / "shared" / "models"
+RESULTS = HERE / "results"
+TARGET = "cortex-m4"
+SCHEMA = 1
+
+BUDGETS = {"vww": 32 << 10, "mobilenet-v1": 256 << 10, "mobilenet-v2": 256 << 10}
+"""Bytes of SRAM that the int8 network must fit, in as few patches as possible."""
+
+LAMBDAS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6)
+PHIS = (0.7, 0.8, 0.9, 0.95)
+PHI_LAMBDA = 0.45
+"""Where phi is varied."""
+
+ADDED_ERRORS = (0.01, 0.02, 0.04, 0.08)
+"""What the measured search may add to the output's error, in nats over the calibration images."""
+
+
+@click.command()
+@click.option("--only", "names", multiple=True, type=click.Choice(list(BUDGETS)), help="Measure this network alone.")
+@click.option("--sweep/--no-sweep", default=True, help="QuantMCU over lambda and phi.")
+@click.option("--timing", is_flag=True, help="Print how long steps took.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: results/, if all was run.")
+def main(names: tuple[str, ...], sweep: bool, timing: bool, output: Path | None) -> None:
+    """Measures mixed precision against the patch-based int8 network."""
+    networks = [network for network in read_networks(HERE / "networks.toml") if network.name in (names or BUDGETS)]
+    measured = [_measure(network, sweep, timing) for network in networks if not _is_missing(network)]
+    results = {"schema": SCHEMA, **versions(TARGET), "target": TARGET, "networks": measured}
+    page = render(results)
+    click.echo(page)
+    if output is None and (len(measured) < len(BUDGETS) or not sweep):
+        click.echo("not all was measured: results/ stays as it is (--output writes anyway)", err=True)
+        return
+    folder = output or RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "quantmcu.md").write_text(page, encoding="utf-8")
+    (folder / "quantmcu.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_missing(network: Network) -> bool:
+    missing = network.missing(MODELS)
+    if missing:
+        click.echo(f"{network.name}: skipped, no {missing}", err=True)
+    return missing is not None
+
+
+def _measure(network: Network, sweep: bool, timing: bool) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="mcukit-benchmark-") as scratch:
+        prepared = prepare(network, MODELS, Path(scratch), BUDGETS[network.name])
+    int8 = [_said(network, try_configuration(prepared, each)) for each in int8_configurations(prepared)]
+    trials = _sweep(prepared) if sweep else []
+    best = [_said(network, trial) for trial in best_trials(prepared, ADDED_ERRORS)]
+    if timing:
+        click.echo(f"{network.name}: " + ", ".join(f"{k} {v:.1f} s" for k, v in prepared.seconds.items()), err=True)
+    patches = prepared.patches[0]
+    return {
+        "name": network.name,
+        "title": network.title,
+        "budget": BUDGETS[network.name],
+        "grid": [patches.tile_rows, patches.tile_columns],
+        "patch_layers": len(patches.layers),
+        "int8": [_rounded(trial) for trial in int8],
+        "quantmcu": trials,
+        "best": [_rounded(trial) for trial in best],
+    }
+
+
+def _sweep(prepared: Prepared) -> list[dict[str, Any]]:
+    """Over lambda with VDPC on and off, over phi, for the patches alone and for the whole network."""
+    choices = [
+        QuantmcuOptions(vdpc, entropy_weight=weight, layer_stage=whole)
+        for whole in (False, True)
+        for vdpc in ("off", "static")
+        for weight in LAMBDAS
+    ]
+    choices += [QuantmcuOptions("static", VdpcOptions(phi=phi), PHI_LAMBDA, layer_stage=True) for phi in PHIS]
+    choices.append(QuantmcuOptions("runtime", entropy_weight=PHI_LAMBDA, layer_stage=True))
+    rows = []
+    for options, result, trial in quantmcu_trials(prepared, choices, lambda done: _said(prepared.network, done)):
+        wide = None if result.classes is None else len(result.classes.outlier_tiles)
+        tiles = None if result.classes is None else len(result.classes.positions)
+        setting = {
+            "vdpc": options.vdpc,
+            "phi": options.classes.phi,
+            "lambda": options.entropy_weight,
+            "layer_stage": options.layer_stage,
+        }
+        rows.append({**setting, "wide_patches": wide, "patches": tiles, **_rounded(trial)})
+    return rows
+
+
+def _said(network: Network, trial: Trial) -> Trial:
+    accuracy = trial.accuracy
+    click.echo(
+        f"{network.name}: {trial.name}: {trial.bitops / 1e6:.1f} MBitOPs, {trial.arena_bytes:,} bytes, top-1 "
+        f"{accuracy.top1:.2f} % ({accuracy.difference:+.2f} +- {accuracy.interval:.2f}), KL {accuracy.divergence:.4f}",
+        err=True,
+    )
+    return trial
+
+
+def _rounded(trial: Trial) -> dict[str, Any]:
+    """Rounded so that the last bits of a float library can't change the file."""
+    fields = asdict(trial)
+    accuracy = {
+        key: round(value, 4) if isinstance(value, float) else value for key, value in fields["accuracy"].items()
+    }
+    return {**fields, "bitops": round(trial.bitops), "accuracy": accuracy}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who decides about bits: nobody, a plan.json, or a search within a budget."""
+
+from __future__ import annotations
+
+__all__ = ["BitsRequest", "bits_request", "given_bits"]
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mcukit.boards import Board
+from mcukit.errors import McukitError
+from mcukit.planning.choose import SCHEDULES
+from mcukit.planning.plan import Stage
+from mcukit.planning.plan_bits import PlanBits, bits_from_file
+from mcukit.planning.plan_file import first_stage
+from mcukit.quantized.integer import IntegerModel
+from mcukit.workflow.bits import check_bits
+from mcukit.workflow.budget import Budget
+from mcukit.workflow.options import QuantizeOptions
+from mcukit.workflow.plan import make_plan
+
+
+@dataclass(frozen=True)
+class BitsRequest:
+    """What decides about bits beside the options. given: bits that a plan asks for; first: the first stage of it.
+
+    sram: bytes of the budget. fits: whether a network of these bits can be planned in it; None without a budget.
+    """
+
+    given: PlanBits = field(default_factory=PlanBits)
+    first: Stage | None = None
+    sram: int | None = None
+    fits: Callable[[IntegerModel], bool] | None = None
+
+
+def given_bits(options: QuantizeOptions) -> PlanBits | None:
+    """The bits that a plan.json asks for; None without such a file, or where it asks for 8 everywhere.
+
+    Raises McukitError for options of bits that are wrong, or that contradict the plan.
+    """
+    if options.bits is not None:
+        check_bits(options.bits)
+    if options.plan in SCHEDULES:
+        return None
+    given = bits_from_file(Path(options.plan))
+    if given.precision.is_int8 and given.branching is None:
+        return None
+    if options.bits is not None:
+        raise McukitError(
+            "wrong-option",
+            "the plan in the file says which bits maps and weights have",
+            where="--bits",
+            hint="leave --bits away, or take the bits out of the plan",
+            exit_code=2,
+        )
+    return given
+
+
+def bits_request(options: QuantizeOptions, given: PlanBits | None, board: Board | None, budget: Budget) -> BitsRequest:
+    def fits(model: IntegerModel) -> bool:
+        try:
+            budget.check_flash(model.weight_bytes, None)
+            make_plan(model, options, board, budget)
+        except McukitError as error:
+            if error.problems[0].code != "budget-exceeded":
+                raise
+            return False
+        return True
+
+    limited = options.bits is not None and (budget.sram is not None or budget.flash is not None)
+    first = None if given is None or given.branching is None else first_stage(Path(options.plan))
+    return BitsRequest(given or PlanBits(), first, budget.sram, fits if limited else None)
