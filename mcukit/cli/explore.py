@@ -39,7 +39,7 @@ def explore(  # noqa: PLR0913, PLR0917 - one parameter per option
     folder: Path | None,
     as_json: bool,
 ) -> int:
-    """Searches bits of maps and weights together with plans of MODEL, and shows every choice that no other one beats."""
+    """Searches bits of maps and weights together with plans of MODEL: all choices that no other one beats."""
     preprocessing = preprocessing_from(scale, mean, std)
     from mcukit.report.choices import choices_view
     from mcukit.workflow.bits import BitsOptions

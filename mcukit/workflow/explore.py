@@ -85,8 +85,8 @@ def explore(
 ) -> Exploration:
     """Narrows maps and weights step by step, and plans what each of the steps needs.
 
-    options: calibration, preprocessing and options.bits count; options.sram leaves out what needs more. Streams, patches
-    and strips are tried for every precision, with the input whole and with rows pushed.
+    options: calibration, preprocessing and options.bits count; options.sram leaves out what needs more. Streams,
+    patches and strips are tried for every precision, with the input whole and with rows pushed.
     Raises McukitError: what `quantize` raises for model and data, and "budget-exceeded" where nothing fits.
     """
     report = progress or no_progress

@@ -38,6 +38,9 @@ from mcukit.quantized.quantize import quantize_graph
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.progress import Progress
 
+NARROW_RANGES = "percentile"
+"""Of maps while bits are searched: with 4 bits it leaves a fifth of the error that the least squares leave."""
+
 Fits = Callable[[Precision], bool]
 """Whether a network with these bits can be planned within the budget."""
 
@@ -76,7 +79,9 @@ def bits_by_sensitivity(
     images = inputs[np.linspace(0, len(inputs) - 1, min(options.images, len(inputs))).astype(np.int64)]
     rounding = rounded_weights(calibrated, report) if options.weights else None
     distance = softmax_divergence if _has_classes(graph) else None
-    errors = SimulatedError(graph, calibrated.statistics, images, weights=rounding, distance=distance)
+    errors = SimulatedError(
+        graph, calibrated.statistics, images, ranges=NARROW_RANGES, weights=rounding, distance=distance
+    )
     narrow = (4, 2)
     sensitivities = measure_sensitivities(
         graph,
