@@ -167,7 +167,7 @@ def _pads() -> tuple[Shaped, ...]:
         Pad((1, 1, 1, 1), (1, 6)),
     )  # fmt: skip
     return tuple(
-        Shaped(pad, ((1, *source),), (), bits) for source, pad, bits in product(_SOURCES, amounts, _tied_maps())
+        Shaped(pad, ((1, *source),), (), bits) for source, pad, bits in product(_SOURCES[1:], amounts, _tied_maps())
     )
 
 
@@ -180,7 +180,10 @@ def _resizes() -> tuple[Shaped, ...]:
 
 
 def _softmaxes() -> tuple[Shaped, ...]:
-    shapes = ((1, 10), (1, 2), (1, 1000), (1, 7, 5, 4), (1, 1, 12, 16), (1, 12, 1, 100), (1, 1, 1, 43), (1, 24, 24, 3))
+    shapes = (
+        (1, 10), (1, 3, 4, 9), (1, 2), (1, 1000), (1, 7, 5, 4), (1, 1, 12, 16), (1, 12, 1, 100), (1, 1, 1, 43),
+        (1, 24, 24, 3),
+    )  # fmt: skip
     return tuple(Shaped(Softmax(), (shape,), (), (bits, 8, 8)) for shape in shapes for bits in (4, 2))
 
 
@@ -195,7 +198,9 @@ PACKED_SHAPES: Mapping[str, Sequence[Shaped]] = {
         Shaped(HardSwish(), ((1, *source),), (), bits) for source in _SOURCES for bits in _MAP_MIXES
     ),
     "mk_max_pool_packed": _pools(MaxPool),
-    "mk_mean_packed": tuple(Shaped(Mean(), ((1, *source),), (), bits) for source in _SOURCES for bits in _MAP_MIXES),
+    "mk_mean_packed": tuple(
+        Shaped(Mean(), ((1, *source),), (), bits) for source in (*_SOURCES[2:], (2, 2, 64)) for bits in _MAP_MIXES
+    ),
     "mk_mul_packed": _sums(Mul),
     "mk_pad_packed": _pads(),
     "mk_resize_nearest_packed": _resizes(),

@@ -4,6 +4,7 @@
 A count is exact: it follows from the loops of the C file. What one unit of it takes is measured, for each target, by
 benchmarks/kernel_costs.py. Whoever changes the loops of a kernel changes its entry here and runs that again.
 
+Those of kernels for packed maps and weights are in packed_filter_features.py and packed_map_features.py.
 "odd" bytes are those that memcpy can't move word by word, because pixels don't start on words.
 """
 

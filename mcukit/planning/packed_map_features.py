@@ -43,6 +43,17 @@ def _elementwise(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
     return count
 
 
+def _mul(layer: Layer, graph: Graph) -> Counter:
+    """As _elementwise; products whose scaling ends with a division take longer."""
+    counter = _elementwise(layer, graph)
+    divided = layer.output_form.channels if kernel_integer(layer, "shift") < 0 else 0
+
+    def count(region: Region, calls: int) -> tuple[int, ...]:
+        return *counter(region, calls), region.pixels * divided
+
+    return count
+
+
 def _lookup(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
     source, target = layer.forms[0], layer.output_form
     moves = moving([(source.channels, source.bits)], [(target.channels, target.bits)])
@@ -169,7 +180,7 @@ def _pad(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
             region.pixels if is_mended else 0,
             rows if columns and in_one_piece else 0,
             *aligned_and_odd(copied, step),
-            rows if columns and not in_one_piece else 0,
+            *times(rows if columns and not in_one_piece else 0, (1, target.channels)),
             assembled,
             *times(assembled, unpacked),
             *times(assembled, packed),
@@ -202,7 +213,8 @@ def _softmax(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
 _UNPACKED = UNPACKING[1:]
 _PACKED = tuple(f"packed_{name}" for name in FIELDS)
 _ADDED = tuple(f"added_{name}" for name in FIELDS)
-_ELEMENTWISE = KernelFeatures(("calls", "rows", "values", "fills", "filled_bytes", *MOVING), _elementwise)
+_OPERANDS = ("calls", "rows", "values", "fills", "filled_bytes", *MOVING)
+_ELEMENTWISE = KernelFeatures(_OPERANDS, _elementwise)
 
 PACKED_MAP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
     {
@@ -245,7 +257,7 @@ PACKED_MAP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
             ),
             _mean,
         ),
-        "mk_mul_packed": _ELEMENTWISE,
+        "mk_mul_packed": KernelFeatures((*_OPERANDS, "divided_values"), _mul),
         "mk_pad_packed": KernelFeatures(
             (
                 "calls",
@@ -256,6 +268,7 @@ PACKED_MAP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
                 "copied_rows",
                 *COPYING[1:],
                 "assembled_rows",
+                "assembled_row_values",
                 "assembled_pixels",
                 *_UNPACKED,
                 *_PACKED,

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from mcukit.planning.feature_counting import aligned_and_odd, common_step
 
-FIELDS = ("fours_of_4_bits", "fours_of_2_bits", "left_overs", "single_values")
-"""What a loop over packed values does. left_overs: whether it ends with single values, so many of them."""
+FIELDS = ("runs_of_fours", "fours_of_4_bits", "fours_of_2_bits", "left_overs", "single_values")
+"""What a loop over packed values does. runs_of_fours, left_overs: whether it has any fours, or single values."""
 
 COPYING = ("copies", "copied_aligned_bytes", "copied_odd_bytes")
 UNPACKING = ("unpacks", *(f"unpacked_{name}" for name in FIELDS))
@@ -21,12 +21,12 @@ PACKING = ("packs", *(f"packed_{name}" for name in FIELDS))
 MOVING = (*COPYING, *UNPACKING, *PACKING)
 
 
-def fields(values: int, bits: int) -> tuple[int, int, int, int]:
+def fields(values: int, bits: int) -> tuple[int, int, int, int, int]:
     """The counts of FIELDS for `values` values that follow each other."""
     if bits == 8:
-        return 0, 0, 0, 0
+        return 0, 0, 0, 0, 0
     fours, single = divmod(values, 4)
-    return fours * (bits == 4), fours * (bits == 2), int(single > 0), single
+    return int(fours > 0), fours * (bits == 4), fours * (bits == 2), int(single > 0), single
 
 
 def copying(count: int, step: int) -> tuple[int, int, int]:

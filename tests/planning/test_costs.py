@@ -99,7 +99,8 @@ def test_every_emulated_target_has_a_table() -> None:
 @pytest.mark.parametrize("target", EMULATED)
 def test_tables_cover_every_kernel(target: str) -> None:
     table = load_costs(target)
-    kernels = {path.stem for path in (firmware_dir() / "mcukit_nn" / "src").glob("mk_*_s8.c")}
+    sources = firmware_dir() / "mcukit_nn" / "src"
+    kernels = {path.stem for pattern in ("mk_*_s8.c", "mk_*_packed.c") for path in sources.glob(pattern)}
     assert table.target == target
     assert kernels == set(KERNEL_FEATURES) == set(table.kernels)
     for function, cost in table.kernels.items():

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what kernels for packed maps and weights cost beside those for 8 bits, on typical shapes.
+
+    python benchmarks/packed_kernels.py                      writes benchmarks/results/packed_kernels.md
+
+The counts are the emulator's own, not estimates. The file is the same byte for byte whenever compiler, emulator and
+mcukit are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from benchmarks.support.kernel_counts import count_kernel
+from benchmarks.support.markdown import table
+from benchmarks.support.measure import versions
+from benchmarks.support.shaped import SAME_3X3, Shaped, conv, depthwise, fully_connected
+from mcukit.errors import McukitError
+from mcukit.graph.graph import Tensor
+from mcukit.ops.add import Add
+from mcukit.ops.average_pool import AveragePool
+from mcukit.ops.concat import Concat
+from mcukit.ops.window import Window
+
+RESULT = Path(__file__).resolve().parent / "results" / "packed_kernels.md"
+TARGET = "cortex-m4"
+
+_WEIGHTED_BITS = ((8, 8), (8, 4), (4, 8), (4, 4), (2, 8), (2, 2))
+"""Of maps and of weights."""
+
+_MAP_BITS = (8, 4, 2)
+_MAP = (1, 12, 12, 64)
+
+_WEIGHTED = (
+    ("conv2d", "1x1, 64 to 64 channels, 12x12", conv(_MAP[1:], 64, Window((1, 1)))),
+    ("conv2d", "3x3, 32 to 32 channels, 12x12", conv((12, 12, 32), 32, Window((3, 3), pads=SAME_3X3))),
+    ("depthwise_conv2d", "3x3, 64 channels, 12x12", depthwise(_MAP[1:], Window((3, 3), pads=SAME_3X3))),
+    ("fully_connected", "256 to 10", fully_connected((1, 256), 10)),
+)
+_UNWEIGHTED = (
+    ("add", "64 channels, 12x12", Shaped(Add(), (_MAP, _MAP))),
+    ("average_pool", "2x2 by 2, 64 channels, 12x12", Shaped(AveragePool(Window((2, 2), (2, 2))), (_MAP,))),
+    ("concat", "32 and 32 channels, 12x12", Shaped(Concat(), ((1, 12, 12, 32),) * 2)),
+)
+
+
+@click.command()
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=RESULT, help="The file to write.")
+def main(output: Path) -> None:
+    """Measures packed kernels beside those of 8 bits."""
+    try:
+        text = _render()
+    except McukitError as error:
+        raise click.ClickException(str(error)) from error
+    output.write_text(text, encoding="utf-8")
+    click.echo(text, nl=False)
+
+
+def _render() -> str:
+    version = versions(TARGET)
+    weighted = [
+        (f"{name} {shape}", *_cells(name, [replace(shaped, bits=(m, m, w)) for m, w in _WEIGHTED_BITS]))
+        for name, shape, shaped in _WEIGHTED
+    ]
+    unweighted = [
+        (f"{name} {shape}", *_cells(name, [replace(shaped, bits=(bits, bits, 8)) for bits in _MAP_BITS]))
+        for name, shape, shaped in _UNWEIGHTED
+    ]
+    return f"""# Packed kernels beside int8
+
+Instructions on {TARGET}, counted in the emulator by `python benchmarks/packed_kernels.py`; in brackets, how many times
+those of the int8 kernel. Maps have the same bits on both sides of the kernel. Made with
+{version["compiler"]} and {version["emulator"]}.
+
+Instructions per multiply-accumulate, by bits of maps / bits of weights:
+
+{table(("kernel", *(f"{maps}/{weights}" for maps, weights in _WEIGHTED_BITS)), weighted)}
+
+Instructions per output value, by bits of maps:
+
+{table(("kernel", *(str(bits) for bits in _MAP_BITS)), unweighted)}
+"""
+
+
+def _cells(name: str, shapes: Sequence[Shaped]) -> list[str]:
+    """What each shape costs; the first one has 8 bits everywhere."""
+    wide = count_kernel(f"mk_{name}_s8", shapes[:1], TARGET)
+    narrow = count_kernel(f"mk_{name}_packed", shapes[1:], TARGET)
+    int8 = wide[0].instructions
+    units = _units(shapes[0])
+    return [f"{s.instructions / units:.2f} ({s.instructions / int8:.2f}x)" for s in (*wide, *narrow)]
+
+
+def _units(shaped: Shaped) -> int:
+    """Multiply-accumulates, or the values of the output where there are none."""
+    inputs = [Tensor(str(i), shape) for i, shape in enumerate((*shaped.maps, *shaped.constants))]
+    output = Tensor("output", shaped.operator.output_shape(inputs))
+    return shaped.operator.macs(inputs, output) if shaped.operator.has_weights else output.elements
+
+
+if __name__ == "__main__":
+    main()

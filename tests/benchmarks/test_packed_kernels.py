@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of packed kernels beside those of 8 bits."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.support.measure import versions
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "benchmarks" / "results" / "packed_kernels.md"
+
+
+def test_the_kept_table_is_what_is_measured(tmp_path: Path) -> None:
+    kept, found = KEPT.read_text(), versions("cortex-m4")
+    if found["compiler"] not in kept or found["emulator"] not in kept:
+        pytest.skip("the table belongs to another compiler or emulator")
+    path = tmp_path / "table.md"
+    command = [sys.executable, str(ROOT / "benchmarks" / "packed_kernels.py"), "--output", str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert path.read_text() == done.stdout == kept
+
+
+def test_int8_is_what_others_are_compared_with() -> None:
+    rows = [line.split("|")[1:-1] for line in KEPT.read_text().splitlines() if "x)" in line]
+    assert len(rows) == 7
+    for _, first, *others in rows:
+        int8 = float(first.split()[0])
+        assert "(1.00x)" in first
+        for cell in others:
+            found = re.fullmatch(r"(\d+\.\d\d) \((\d+\.\d\d)x\)", cell.strip())
+            assert found
+            assert float(found[1]) / int8 == pytest.approx(float(found[2]), abs=0.015)
