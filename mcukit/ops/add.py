@@ -32,7 +32,7 @@ class Add(elementwise.BinaryOperator):
 
     def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
         arithmetic = elementwise.SumArithmetic.derive(inputs, output, self.clamp)
-        return elementwise.SumInt8("add", 1, elementwise.Operands.derive(inputs, output), arithmetic)
+        return elementwise.SumInt8("mk_add_s8", 1, elementwise.Operands.derive(inputs, output), arithmetic)
 
     def tflite_options(self, builder: TfliteBuilder) -> options.AddOptions:
         return options.AddOptions(activation=builder.activation(self.clamp))

@@ -229,9 +229,9 @@ class SumArithmetic:
 
 @dataclass(frozen=True, eq=False)
 class SumInt8(IntegerOperator):
-    """name: of the C kernels, which are mk_<name>_s8 and mk_<name>_packed. sign: 1 to add, -1 to subtract."""
+    """function: the C kernel for maps of 8 bits. sign: 1 to add, -1 to subtract."""
 
-    name: str
+    function: str
     sign: int
     operands: Operands
     arithmetic: SumArithmetic
@@ -251,14 +251,14 @@ class SumInt8(IntegerOperator):
 
     def kernel(self) -> Kernel:
         return Kernel(
-            f"mk_{self.name}_s8",
+            self.function,
             self.arithmetic.fields(),
             in_place=self.operands.in_place(),
             constant_maps=self.operands.constant_maps(),
         )
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        return self.operands.packed(self.kernel(), f"mk_{self.name}_packed", self._results, inputs, output)
+        return self.operands.packed(self.kernel(), self.function.replace("_s8", "_packed"), self._results, inputs, output)
 
 
 def import_tflite_operands(context: TfliteContext, operator: schema.Operator) -> list[str]:

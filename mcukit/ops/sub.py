@@ -32,7 +32,7 @@ class Sub(elementwise.BinaryOperator):
 
     def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
         arithmetic = elementwise.SumArithmetic.derive(inputs, output, self.clamp)
-        return elementwise.SumInt8("sub", -1, elementwise.Operands.derive(inputs, output), arithmetic)
+        return elementwise.SumInt8("mk_sub_s8", -1, elementwise.Operands.derive(inputs, output), arithmetic)
 
     def tflite_options(self, builder: TfliteBuilder) -> options.SubOptions:
         return options.SubOptions(activation=builder.activation(self.clamp))

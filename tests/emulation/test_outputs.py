@@ -30,7 +30,7 @@ extern const int8_t tiny_weights[64];
 
 void tiny_invoke(void)
 {
-    const mk_map rows = {ring, 4, 3, 0, 2, 6, 2, 2};
+    const mk_map rows = {ring, 4, 3, 0, 2, 6, 2, 2, 8};
     for (uint16_t y = 0; y < 6; y += 2) {
         MK_LAYER_BEGIN(0);
         for (int i = 0; i < 8; i++) {
@@ -40,7 +40,7 @@ void tiny_invoke(void)
     }
     for (uint16_t x = 0; x < 4; x = (uint16_t)(x + 3)) {
         const uint16_t columns = x == 0 ? 3 : 1;
-        const mk_map part = {tile, columns, 2, x, columns, 2, 4, 1};
+        const mk_map part = {tile, columns, 2, x, columns, 2, 4, 1, 8};
         MK_LAYER_BEGIN(1);
         for (int i = 0; i < 2 * columns; i++) {
             tile[i] = (int8_t)(x * 16 + i);
@@ -48,7 +48,7 @@ void tiny_invoke(void)
         MK_LAYER_END(1, &part, 0, 2);
         (void)part;
     }
-    const mk_map last = {whole, 2, 3, 0, 2, 3, 2, 1};
+    const mk_map last = {whole, 2, 3, 0, 2, 3, 2, 1, 8};
     MK_LAYER_BEGIN(2);
     whole[0] = whole[1] = tiny_weights[1];
     whole[4] = whole[5] = tiny_weights[2];
@@ -69,7 +69,7 @@ static int8_t wide[2 * 7];
 void tiny_invoke(void)
 {{
     for (uint16_t x = 0; x <= 2; x = (uint16_t)(x + 2)) {{
-        const mk_map part = {{wide + 1, 7, 2, x, x == 0 ? 3 : 2, 2, 4, 2}};
+        const mk_map part = {{wide + 1, 7, 2, x, x == 0 ? 3 : 2, 2, 4, 2, 8}};
         MK_LAYER_BEGIN(0);
         for (int i = 0; i < 2 * 7; i++) {{
             wide[i] = 99;

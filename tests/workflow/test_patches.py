@@ -107,7 +107,7 @@ def test_without_the_interpreter_the_arena_is_unknown(
     def missing(data: bytes) -> None:
         raise McukitError("missing-package", "not installed")
 
-    monkeypatch.setattr("mcukit.workflow.quantize.measure_arena", missing)
+    monkeypatch.setattr("mcukit.workflow.tflite_files.measure_arena", missing)
     monkeypatch.setattr("mcukit.workflow.patches.measure_arena", missing)
     monkeypatch.setattr("mcukit.export.tflite_search.measure_arena", missing)
     build = quantize(wide_model, tmp_path / "build", QuantizeOptions(tflite_patches=True))
