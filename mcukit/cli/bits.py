@@ -56,7 +56,8 @@ def bits_from(*, bits: str, **values: Any) -> BitsOptions | None:
 
     Raises McukitError "wrong-option" for options that have no part in what was chosen.
     """
-    given = {name: value for name, value in values.items() if value not in (None, False)}
+    # A number may be 0, which equals False.
+    given = {name: value for name, value in values.items() if value is not None and value is not False}
     search = given.get("search", "sensitivity")
     useless = [name for name in given if name in (_OF_VDQS if search == "sensitivity" else _OF_SENSITIVITY)]
     if bits == "8" and given:

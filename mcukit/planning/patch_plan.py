@@ -29,7 +29,7 @@ def smallest_patch_plan(
     for rows, columns in grids:
         shape = Shape(rows, columns, Halo.RECOMPUTED)
         searches.append(PlanSearch(flow, costs, (LAYER_BY_LAYER, shape), first=(shape,)))
-        found = searches[-1].cheapest_of_stages_that_fit(budget)
+        found = searches[-1].cheapest(budget)
         if found is not None:
             return found
     arenas = [found.plan.arena_bytes for search in searches if (found := search.smallest()) is not None]

@@ -98,12 +98,6 @@ class PlanSearch:
         self._try_smallest()
         return self._found(min(self._fitting(budget), key=self._cost), budget)
 
-    def cheapest_of_stages_that_fit(self, budget: int) -> FoundPlan | None:
-        """The same without a look at the smallest arena: quick to say that nothing fits."""
-        self._try_cheapest(budget)
-        fitting = self._fitting(budget)
-        return self._found(min(fitting, key=self._cost), budget) if fitting else None
-
     def smallest(self) -> FoundPlan | None:
         """The plan of the smallest arena that was found, and among such the cheapest."""
         self._try_smallest()

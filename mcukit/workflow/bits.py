@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["SEARCHES", "BitsOptions", "check_bits"]
 
+import math
 from dataclasses import dataclass, field
 
 from mcukit.errors import McukitError, Problem
@@ -39,10 +40,10 @@ def check_bits(options: BitsOptions) -> None:
     wrong = []
     if options.search not in SEARCHES:
         wrong.append(("--search", f"there is no search '{options.search}'", f"choose one of {', '.join(SEARCHES)}"))
-    if not options.max_error > 0.0:
-        wrong.append(("--max-error", f"{options.max_error:g} leaves no room for any error", "try 0.03"))
-    if options.bitops is not None and not options.bitops >= 1.0:
-        wrong.append(("--bitops", f"{options.bitops:g} times fewer is not fewer", "give a number above 1, such as 2.2"))
+    if not 0.0 < options.max_error < math.inf:
+        wrong.append(("--max-error", f"{options.max_error:g} is no error that there is room for", "try 0.03"))
+    if options.bitops is not None and not 1.0 <= options.bitops < math.inf:
+        wrong.append(("--bitops", f"{options.bitops:g} times fewer is no aim", "give a number above 1, such as 2.2"))
     if options.images < 1:
         wrong.append(("images", "no images show no error", "use at least 8"))
     if not (options.maps or options.weights):

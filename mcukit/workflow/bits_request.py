@@ -16,7 +16,7 @@ from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import PlanBits, bits_from_file
 from mcukit.planning.plan_file import first_stage
 from mcukit.quantized.integer import IntegerModel
-from mcukit.workflow.bits import check_bits
+from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.budget import Budget
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.plan import make_plan
@@ -42,6 +42,7 @@ def given_bits(options: QuantizeOptions) -> PlanBits | None:
     """
     if options.bits is not None:
         check_bits(options.bits)
+        _check_patches(options, options.bits)
     if options.plan in SCHEDULES:
         return None
     given = bits_from_file(Path(options.plan))
@@ -56,6 +57,21 @@ def given_bits(options: QuantizeOptions) -> PlanBits | None:
             exit_code=2,
         )
     return given
+
+
+def _check_patches(options: QuantizeOptions, bits: BitsOptions) -> None:
+    """Refuses a schedule where "vdqs" makes its own: it chooses the bits of patches."""
+    if bits.search != "vdqs":
+        return
+    where = "--push-rows" if options.push_rows else "--plan"
+    if options.push_rows or options.plan not in {"auto", "patches"}:
+        raise McukitError(
+            "wrong-option",
+            "the search 'vdqs' forms patches of an input that is held whole",
+            where=where,
+            hint=f"leave {where} away, or use --search sensitivity",
+            exit_code=2,
+        )
 
 
 def bits_request(options: QuantizeOptions, given: PlanBits | None, board: Board | None, budget: Budget) -> BitsRequest:

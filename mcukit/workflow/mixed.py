@@ -15,20 +15,26 @@ import numpy.typing as npt
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import choose_range
 from mcukit.calibration.statistics import MapStatistics
-from mcukit.errors import McukitError
+from mcukit.errors import McukitError, Problem
 from mcukit.graph.graph import Graph
 from mcukit.planning.choose import PlanRequest, choose_plan
 from mcukit.planning.costs import DEFAULT_TARGET, load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.patch_plan import smallest_patch_plan
 from mcukit.planning.plan import Stage
-from mcukit.planning.plan_bits import PlanBits
+from mcukit.planning.plan_bits import Branching, PlanBits
 from mcukit.planning.tiles import stage_tiles
 from mcukit.precision.bitops import BitopsCost
 from mcukit.precision.output_distance import softmax_divergence
 from mcukit.precision.plain_rounding import WeightRounding, rounding_of
 from mcukit.precision.quantmcu import QuantmcuResult, narrowed_model, with_narrow_tiles
-from mcukit.precision.sensitivity import SensitivityResult, Target, measure_sensitivities, search_sensitivity
+from mcukit.precision.sensitivity import (
+    SearchStep,
+    SensitivityResult,
+    Target,
+    measure_sensitivities,
+    search_sensitivity,
+)
 from mcukit.precision.simulated_error import SimulatedError
 from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.integer import IntegerModel
@@ -72,7 +78,8 @@ def bits_by_sensitivity(
 ) -> FoundBits:
     """Narrows what is missed least, as far as options.max_error allows, or until there are few enough BitOPs.
 
-    fits: where a budget is given, the first step whose plan fits is taken, which has the least error.
+    fits: where a budget is given, the first step whose plan fits, and that has few enough BitOPs if that was asked for,
+    is taken, which has the least error.
     Raises McukitError "budget-exceeded" where none fits within the error.
     """
     graph, inputs = calibrated.graph, calibrated.inputs
@@ -92,20 +99,24 @@ def bits_by_sensitivity(
     )
     cost = BitopsCost(graph)
     limit = None if options.bitops is None else cost(INT8) / options.bitops
-    found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error, limit))
     if fits is None:
+        found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error, limit))
         return FoundBits(found.choice.precision, found, found.reached)
-    return FoundBits(_first_that_fits(found, fits), found, reached=True)
+    # Few enough BitOPs may still be too many bytes.
+    found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error))
+    step = _first_that_fits(found, fits, limit, options.max_error)
+    return FoundBits(step.precision, found, limit is None or step.cost <= limit)
 
 
-def _first_that_fits(found: SensitivityResult, fits: Fits) -> Precision:
-    """Every step has fewer bits than the one before, and so needs no more memory."""
-    low, high = 0, found.chosen
+def _first_that_fits(found: SensitivityResult, fits: Fits, limit: float | None, max_error: float) -> SearchStep:
+    """Every step has fewer bits than the one before, and so needs no more memory. limit: of BitOPs."""
+    high = found.chosen
+    few = (position for position in range(high) if limit is None or found.steps[position].cost <= limit)
+    low = next(few, high)
     if not fits(found.steps[high].precision):
-        error = found.steps[high].error - found.steps[0].error
         raise McukitError(
             "budget-exceeded",
-            f"no bits that add at most {error:.3g} to the error at the output make the network fit",
+            f"no bits that add at most {max_error:g} to the error at the output make the network fit",
             where="--bits auto",
             hint="allow a larger error with --max-error, give a larger budget, or push rows of the input: --push-rows",
         )
@@ -115,7 +126,7 @@ def _first_that_fits(found: SensitivityResult, fits: Fits) -> Precision:
             high = middle
         else:
             low = middle + 1
-    return found.steps[high].precision
+    return found.steps[high]
 
 
 def _has_classes(graph: Graph) -> bool:
@@ -163,7 +174,7 @@ def bits_by_vdqs(
 def bits_of_plan(calibrated: Calibrated, model: IntegerModel, bits: PlanBits, first: Stage) -> IntegerModel:
     """`model`, quantized with bits.precision, with the narrow tiles that a plan asks for. first: its first stage.
 
-    Raises McukitError "bad-precision" and "bad-branches".
+    Raises McukitError "bad-precision", "bad-stage" and "bad-branches".
     """
     branching = bits.branching
     if branching is None:
@@ -172,5 +183,25 @@ def bits_of_plan(calibrated: Calibrated, model: IntegerModel, bits: PlanBits, fi
     check_precision(graph, Precision(branching.narrow))
     groups = quantization_groups(graph)
     narrow = {groups[name]: width for name, width in branching.narrow.items()}
-    tiles = stage_tiles(Dataflow(model), 0, len(first.layers), first)
+    flow = Dataflow(model)
+    _check_first(flow, first, branching)
+    tiles = stage_tiles(flow, 0, len(first.layers), first)
     return with_narrow_tiles(graph, model, tiles, narrow, branching.wide, branching.test)
+
+
+def _check_first(flow: Dataflow, first: Stage, branching: Branching) -> None:
+    """Refuses a stage of other layers than the network begins with, and narrow maps that it does not compute."""
+    layers = flow.layers[: len(first.layers)]
+    if tuple(layer.name for layer in layers) != first.layers:
+        raise McukitError(
+            "bad-stage",
+            "tiles of two precisions run the first layers of the network, and the first stage has others",
+            where="stages[0]",
+            hint=f"begin with {', '.join(repr(layer.name) for layer in layers)}",
+        )
+    groups = quantization_groups(flow.model.graph)
+    computed = {groups[layer.output] for layer in layers}
+    behind = [name for name in branching.narrow if name in groups and groups[name] not in computed]
+    if behind:
+        message, hint = "no layer in tiles computes it", "leave its 'narrow' out"
+        raise McukitError.collect([Problem("bad-branches", message, f"map '{name}'", hint) for name in behind])

@@ -109,11 +109,12 @@ def _plan_for(quantized: Quantized, options: QuantizeOptions, board: Board | Non
 def _quantize(graph: Graph, options: QuantizeOptions, report: Progress, request: BitsRequest) -> Quantized:
     """An int8 network keeps the integers it came with; a float one is calibrated."""
     if graph.tensors[graph.inputs[0]].quantization is not None:
-        if options.bits is not None or not request.given.precision.is_int8:
+        given = request.given
+        if options.bits is not None or not given.precision.is_int8 or given.branching is not None:
             raise McukitError(
                 "unsupported-quantization",
                 "the network is quantized already, and its integers stay as they are",
-                where="--bits",
+                where="--plan" if options.bits is None else "--bits",
                 hint="give the float network that it was made from",
             )
         return Quantized(lower(graph), options.preprocessing or IDENTITY, calibrated=True, errors={})

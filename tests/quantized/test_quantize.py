@@ -20,7 +20,9 @@ from mcukit.ops.reshape import Reshape
 from mcukit.ops.sigmoid import Sigmoid
 from mcukit.ops.window import Window
 from mcukit.quantized.lower import lower
-from mcukit.quantized.quantize import quantize_graph, with_map_quantizations
+from mcukit.quantized.precision import Precision
+from mcukit.quantized.quantize import quantize_graph, with_map_quantizations, with_weights_of
+from tests.planning.networks import Network
 
 Step = tuple[str, Operator, tuple[str, ...]]
 POOL = AveragePool(Window((2, 2), (2, 2)))
@@ -155,3 +157,29 @@ def test_other_bits_of_a_map_leave_weights_and_biases_as_they_are_meant() -> Non
     step = float(quantization(after, second[2]).scale[0])
     np.testing.assert_allclose(meant[0], meant[1], atol=step / 2, rtol=0)
     assert np.asarray(new.data).tolist() != np.asarray(old.data).tolist()
+
+
+def test_weights_of_another_form_keep_scales_of_maps_and_meaning_of_biases() -> None:
+    net = Network(4, 4, 2)
+    graph = net.graph(net.conv(net.conv("input", 3), 2, Window((1, 1))))
+    spans = {tensor.name: Range(-2.0, 2.0) for tensor in graph.maps()}
+    wider = {name: Range(-3.0, 3.0) for name in spans}
+    ours = quantize_graph(graph, spans)
+    other = quantize_graph(graph, wider, Precision(weights={"conv2d0": 4}))
+
+    mixed = with_weights_of(ours, other)
+
+    for tensor in graph.maps():
+        assert quantization(mixed, tensor.name) == quantization(ours, tensor.name)
+    for node in graph.nodes:
+        weights, bias = node.inputs[1:3]
+        np.testing.assert_array_equal(mixed.tensors[weights].data, other.tensors[weights].data)
+        assert mixed.tensors[weights].quantization == other.tensors[weights].quantization
+        # A bias counts in steps of its layer's products: those of our map and the other form's weights.
+        step = np.float32(quantization(ours, node.inputs[0]).tensor_scale) * quantization(other, weights).scale
+        np.testing.assert_array_equal(quantization(mixed, bias).scale, step)
+        real = np.asarray(other.tensors[bias].data) * quantization(other, bias).scale.astype(np.float64)
+        found = np.asarray(mixed.tensors[bias].data) * step.astype(np.float64)
+        assert (np.abs(found - real) <= step / 2).all()
+    assert quantization(mixed, graph.nodes[0].inputs[1]).bits == 4
+    lower(mixed)
