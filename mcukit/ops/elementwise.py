@@ -258,7 +258,9 @@ class SumInt8(IntegerOperator):
         )
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        return self.operands.packed(self.kernel(), self.function.replace("_s8", "_packed"), self._results, inputs, output)
+        return self.operands.packed(
+            self.kernel(), self.function.replace("_s8", "_packed"), self._results, inputs, output
+        )
 
 
 def import_tflite_operands(context: TfliteContext, operator: schema.Operator) -> list[str]:
