@@ -68,13 +68,13 @@ def _reductions(trials: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) ->
         best = max((base["bitops"] / t["bitops"] for t in within), default=1.0)
         lines.append(f"{best:.2f} times fewer BitOPs at up to {points:.1f} points below int8")
     text = f"- {lines[0]}, {lines[1]}; the paper reports {PAPER} times at comparable accuracy."
-    pairs = [_pair(t, trials) for t in trials if t["vdpc"] != "off" and t["wide_patches"]]
-    return ["\n".join([text, *(f"- {pair}" for pair in pairs if pair)])]
-
-
-def _pair(on: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> str:
-    """VDPC on beside the trial without it whose BitOPs are nearest."""
     off = [t for t in trials if t["vdpc"] == "off"]
+    pairs = [_pair(t, off) for t in trials if off and t["vdpc"] != "off" and t["wide_patches"]]
+    return ["\n".join([text, *(f"- {pair}" for pair in pairs)])]
+
+
+def _pair(on: Mapping[str, Any], off: Sequence[Mapping[str, Any]]) -> str:
+    """VDPC on beside the trial without it whose BitOPs are nearest."""
     nearest = min(off, key=lambda t: abs(t["bitops"] - on["bitops"]))
     first, second = on["accuracy"], nearest["accuracy"]
     return (

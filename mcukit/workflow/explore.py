@@ -119,7 +119,9 @@ def explore(
             where="--sram",
             hint="allow a larger error with --max-error, or give a larger budget",
         )
-    front = [each for each in fitting if not any(_beats(other, each) for other in fitting)]
+    # The cheapest plan may be the smallest one too.
+    different = list({each.costs(): each for each in fitting}.values())
+    front = [each for each in different if not any(_beats(other, each) for other in different)]
     return Exploration(graph.name, target, BitopsCost(graph)(INT8), tuple(sorted(front, key=Choice.costs)))
 
 

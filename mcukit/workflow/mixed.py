@@ -66,11 +66,10 @@ class Calibrated:
 
 @dataclass(frozen=True, eq=False)
 class FoundBits:
-    """precision: what was chosen. search: how; reached: whether it got as far as it was asked to."""
+    """precision: what was chosen. search: how, step by step."""
 
     precision: Precision
     search: SensitivityResult
-    reached: bool
 
 
 def bits_by_sensitivity(
@@ -80,7 +79,7 @@ def bits_by_sensitivity(
 
     fits: where a budget is given, the first step whose plan fits, and that has few enough BitOPs if that was asked for,
     is taken, which has the least error.
-    Raises McukitError "budget-exceeded" where none fits within the error.
+    Raises McukitError "budget-exceeded" where none fits within the error, or none has so few BitOPs.
     """
     graph, inputs = calibrated.graph, calibrated.inputs
     images = inputs[np.linspace(0, len(inputs) - 1, min(options.images, len(inputs))).astype(np.int64)]
@@ -101,11 +100,20 @@ def bits_by_sensitivity(
     limit = None if options.bitops is None else cost(INT8) / options.bitops
     if fits is None:
         found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error, limit))
-        return FoundBits(found.choice.precision, found, found.reached)
-    # Few enough BitOPs may still be too many bytes.
-    found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error))
-    step = _first_that_fits(found, fits, limit, options.max_error)
-    return FoundBits(step.precision, found, limit is None or step.cost <= limit)
+        step = found.choice
+    else:
+        # Few enough BitOPs may still be too many bytes.
+        found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error))
+        step = _first_that_fits(found, fits, limit, options.max_error)
+    if limit is not None and step.cost > limit:
+        raise McukitError(
+            "budget-exceeded",
+            f"bits that add at most {options.max_error:g} to the error at the output make "
+            f"{cost(INT8) / step.cost:.2f} times fewer BitOPs, and {options.bitops:g} times were asked for",
+            where="--bitops",
+            hint="allow a larger error with --max-error, or ask for less",
+        )
+    return FoundBits(step.precision, found)
 
 
 def _first_that_fits(found: SensitivityResult, fits: Fits, limit: float | None, max_error: float) -> SearchStep:

@@ -82,3 +82,14 @@ def test_options_reach_the_search() -> None:
     assert found is not None
     assert (found.search, found.quantmcu.vdpc, found.quantmcu.layer_stage) == ("vdqs", "runtime", True)
     assert found.quantmcu.classes.min_outliers == 3
+
+
+def test_choices_are_written_as_plans(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "choices"
+
+    result = run("explore", model, "--calibration", data, "--max-error", "0.02", "-o", folder, "--json")
+
+    assert result.exit_code == 0, result.output
+    fields = json.loads(result.stdout)
+    assert len(fields["plans"]) == len(fields["choices"]) > 1
+    assert all(json.loads(Path(file).read_text())["stages"] for file in fields["plans"])
