@@ -211,7 +211,10 @@ def test_convolutions_gather_and_multiply_as_counted(
                     found += gathered(window, size, (y, x + pixel), group, groups, depth, bits)
                 pairs = (filters + 1) // 2
                 found[f"filter_pairs_for_{amount}"] += pairs
-                found[f"values_for_{amount}"] += pixels * filters
+                if pixels == 1:
+                    found["values_for_one"] += filters
+                elif filters % 2:
+                    found["lone_filters_for_two"] += 1
                 found["byte_filter_pairs_for_two"] += pairs * (pixels == 2 and bits[2] == 8)
                 found[f"words_of_{bits[2]}_bits_for_{amount}"] += pairs * words
             if bits[1] != 8:
