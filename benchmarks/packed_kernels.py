@@ -41,10 +41,15 @@ _WEIGHTED = (
     ("depthwise_conv2d", "3x3, 64 channels, 12x12", depthwise(_MAP[1:], Window((3, 3), pads=SAME_3X3))),
     ("fully_connected", "256 to 10", fully_connected((1, 256), 10)),
 )
-_UNWEIGHTED = (
-    ("add", "64 channels, 12x12", Shaped(Add(), (_MAP, _MAP))),
-    ("average_pool", "2x2 by 2, 64 channels, 12x12", Shaped(AveragePool(Window((2, 2), (2, 2))), (_MAP,))),
-    ("concat", "32 and 32 channels, 12x12", Shaped(Concat(), ((1, 12, 12, 32),) * 2)),
+_UNWEIGHTED = (  # names of the kernel for 8 bits and of the packed one
+    ("add", "pair_lookup", "64 channels, 12x12", Shaped(Add(), (_MAP, _MAP))),
+    (
+        "average_pool",
+        "average_pool",
+        "2x2 by 2, 64 channels, 12x12",
+        Shaped(AveragePool(Window((2, 2), (2, 2))), (_MAP,)),
+    ),
+    ("concat", "concat", "32 and 32 channels, 12x12", Shaped(Concat(), ((1, 12, 12, 32),) * 2)),
 )
 
 
@@ -63,12 +68,12 @@ def main(output: Path) -> None:
 def _render() -> str:
     version = versions(TARGET)
     weighted = [
-        (f"{name} {shape}", *_cells(name, [replace(shaped, bits=(m, m, w)) for m, w in _WEIGHTED_BITS]))
+        (f"{name} {shape}", *_cells(name, name, [replace(shaped, bits=(m, m, w)) for m, w in _WEIGHTED_BITS]))
         for name, shape, shaped in _WEIGHTED
     ]
     unweighted = [
-        (f"{name} {shape}", *_cells(name, [replace(shaped, bits=(bits, bits, 8)) for bits in _MAP_BITS]))
-        for name, shape, shaped in _UNWEIGHTED
+        (f"{name} {shape}", *_cells(name, packed, [replace(shaped, bits=(bits, bits, 8)) for bits in _MAP_BITS]))
+        for name, packed, shape, shaped in _UNWEIGHTED
     ]
     return f"""# Packed kernels beside int8
 
@@ -86,10 +91,10 @@ Instructions per output value, by bits of maps:
 """
 
 
-def _cells(name: str, shapes: Sequence[Shaped]) -> list[str]:
-    """What each shape costs; the first one has 8 bits everywhere."""
+def _cells(name: str, packed: str, shapes: Sequence[Shaped]) -> list[str]:
+    """What each shape costs; the first one has 8 bits everywhere and calls mk_<name>_s8, others mk_<packed>_packed."""
     wide = count_kernel(f"mk_{name}_s8", shapes[:1], TARGET)
-    narrow = count_kernel(f"mk_{name}_packed", shapes[1:], TARGET)
+    narrow = count_kernel(f"mk_{packed}_packed", shapes[1:], TARGET)
     int8 = wide[0].instructions
     units = _units(shapes[0])
     return [f"{s.instructions / units:.2f} ({s.instructions / int8:.2f}x)" for s in (*wide, *narrow)]

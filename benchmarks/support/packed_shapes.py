@@ -58,6 +58,8 @@ _CONVOLUTIONS = (
     ((1, 1, 4), 2, Window((1, 1)), 1),
     ((1, 2, 8), 4, Window((1, 1)), 1),
     ((3, 3, 3), 1, Window((3, 3)), 1),
+    ((6, 8, 16), 3, Window((1, 1)), 1),
+    ((5, 6, 12), 1, Window((3, 3), pads=SAME_3X3), 1),
 )
 
 _DEPTHWISE = (
@@ -123,19 +125,37 @@ def _fully_connecteds() -> tuple[Shaped, ...]:
 
 
 def _sums(kind: type[Add | Mul | Sub]) -> tuple[Shaped, ...]:
+    """One operand has 8 bits in each, whether it is a map or a constant: others are looked up in pairs."""
     shapes = []
     for source in _SOURCES:
         pixel, channels = (1, 1, 1, source[2]), (1, *source)
-        shapes += [Shaped(kind(RELU), (channels,) * 2, (), bits) for bits in _MAP_MIXES[1::2]]
+        shapes += [Shaped(kind(RELU), (channels,) * 2, (), bits, later_bits=8) for bits in _MAP_MIXES[1::2]]
         shapes += [
-            Shaped(kind(), (channels,) * 2, (), (4, 4, 8), later_bits=2),
+            Shaped(kind(), (channels,) * 2, (), (4, 2, 8), later_bits=8),
             Shaped(kind(), (channels,) * 2, (), (8, 2, 8), later_bits=4),
             Shaped(kind(), (channels,), ((source[2],),), (2, 4, 8)),
         ]
         if source[:2] != (1, 1):
-            shapes.append(Shaped(kind(), (channels, pixel), (), (4, 2, 8)))
+            shapes.append(Shaped(kind(), (channels, pixel), (), (2, 4, 8), later_bits=8))
         if source[2] != 1:
-            shapes.append(Shaped(kind(), (channels, (1, *source[:2], 1)), (), (4, 8, 8)))
+            shapes.append(Shaped(kind(), (channels, (1, *source[:2], 1)), (), (4, 8, 8), later_bits=8))
+    return tuple(shapes)
+
+
+def _pairs() -> tuple[Shaped, ...]:
+    """Sums, products and differences, which one kernel looks up: only the table differs."""
+    kinds, outputs = cycle((Add, Mul, Sub)), cycle((8, 4, 2, 4))
+    shapes = []
+    for source in _SOURCES:
+        channels, pixel, column = (1, *source), (1, 1, 1, source[2]), (1, *source[:2], 1)
+        maps = [(channels, channels)]
+        maps += [(channels, pixel)] if source[:2] != (1, 1) else []
+        maps += [(channels, column)] if source[2] != 1 else []
+        shapes += [
+            Shaped(next(kinds)(), each, (), (first, next(outputs), 8), later_bits=second)
+            for each in maps
+            for first, second in product((4, 2), repeat=2)
+        ]
     return tuple(shapes)
 
 
@@ -203,6 +223,7 @@ PACKED_SHAPES: Mapping[str, Sequence[Shaped]] = {
     ),
     "mk_mul_packed": _sums(Mul),
     "mk_pad_packed": _pads(),
+    "mk_pair_lookup_packed": _pairs(),
     "mk_resize_nearest_packed": _resizes(),
     "mk_softmax_packed": _softmaxes(),
     "mk_sub_packed": _sums(Sub),

@@ -55,6 +55,9 @@ _CONV2D = (
     "taken_values",
     "filter_pairs_for_one",
     "filter_pairs_for_two",
+    "byte_filter_pairs_for_two",
+    "values_for_one",
+    "lone_filters_for_two",
     *(f"words_of_{bits}_bits_for_one" for bits in MAP_BITS),
     *(f"words_of_{bits}_bits_for_two" for bits in MAP_BITS),
     *PACKING,
@@ -64,7 +67,8 @@ _CONV2D = (
 def _conv2d(layer: Layer, graph: Graph) -> Counter:
     """One or two pixels, as the kernel's `pixels` says, and two filters at a time, group by group.
 
-    A lone last pixel of a row is computed alone, a lone last filter twice.
+    A lone last pixel of a row is computed alone; a lone last filter is multiplied twice, though its sum is scaled once.
+    For two pixels, filters of 8 bits are multiplied in a function of their own.
     """
     operator = expect(layer.node.operator, Conv2d)
     target, weight_bits = layer.output_form, layer.operator.weight_bits
@@ -87,6 +91,9 @@ def _conv2d(layer: Layer, graph: Graph) -> Counter:
             *gather.count(region),
             for_one,
             for_two,
+            for_two if weight_bits == 8 else 0,
+            lone * target.channels,
+            pairs * (target.channels // groups % 2) * groups,
             *_for_width(weight_bits, for_one * words),
             *_for_width(weight_bits, for_two * words),
             *times(region.pixels, packing),

@@ -23,7 +23,20 @@ from mcukit.planning.feature_counting import (
     spans,
     window_axes,
 )
-from mcukit.planning.packed_moves import COPYING, FIELDS, MOVING, UNPACKING, copying, fields, moving, sums_of, times
+from mcukit.planning.packed_moves import (
+    ADDING,
+    COPYING,
+    FIELDS,
+    MOVING,
+    UNPACKING,
+    adding,
+    copying,
+    fields,
+    moving,
+    sums_of,
+    times,
+    walks_over,
+)
 from mcukit.quantized.integer import Layer
 
 
@@ -65,7 +78,7 @@ def _lookup(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
 
 
 def _average_pool(layer: Layer, graph: Graph) -> Counter:
-    """The part of each window that lies inside of the map, pixel by pixel."""
+    """The part of each window that lies inside of the map, row by row: one walk each, however wide."""
     _, row_sums, column_sums = window_axes(layer, graph)
     target = layer.output_form
     of_pixel = fields(target.channels, target.bits)
@@ -80,8 +93,7 @@ def _average_pool(layer: Layer, graph: Graph) -> Counter:
             pixels,
             pixels * target.channels,
             window_rows * region.columns,
-            taps,
-            *times(taps, of_pixel),
+            *adding(target.channels, target.bits, window_rows * region.columns, taps),
             *times(pixels, of_pixel),
         )
 
@@ -117,11 +129,12 @@ def _max_pool(layer: Layer, graph: Graph) -> Counter:
 def _mean(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
     """All of the input for the one pixel of the output, whatever its region."""
     source, target = layer.forms[0], layer.output_form
-    pixels = source.height * source.width
+    pixels, walks = source.height * source.width, source.height * walks_over(source.width)
+    added = (0,) * len(ADDING) if source.bits == 8 else adding(source.channels, source.bits, walks, pixels)
     counts = (
         source.height,
-        *((pixels, pixels * source.channels, 0) if source.bits == 8 else (0, 0, pixels)),
-        *times(pixels, fields(source.channels, source.bits)),
+        *((pixels, pixels * source.channels) if source.bits == 8 else (0, 0)),
+        *added,
         source.channels,
         *(copying(target.channels, target.channels)[1:] if target.bits == 8 else (0, 0)),
         *fields(target.channels, target.bits),
@@ -212,7 +225,6 @@ def _softmax(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
 
 _UNPACKED = UNPACKING[1:]
 _PACKED = tuple(f"packed_{name}" for name in FIELDS)
-_ADDED = tuple(f"added_{name}" for name in FIELDS)
 _OPERANDS = ("calls", "rows", "values", "fills", "filled_bytes", *MOVING)
 _ELEMENTWISE = KernelFeatures(_OPERANDS, _elementwise)
 
@@ -220,7 +232,7 @@ PACKED_MAP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
     {
         "mk_add_packed": _ELEMENTWISE,
         "mk_average_pool_packed": KernelFeatures(
-            ("calls", "rows", "pixels", "values", "window_rows", "taps", *_ADDED, *_PACKED), _average_pool
+            ("calls", "rows", "pixels", "values", "window_rows", *ADDING, *_PACKED), _average_pool
         ),
         "mk_concat_packed": KernelFeatures(
             ("calls", "rows", "input_rows", *COPYING, "shifts", "shifted_bytes"), _concat
@@ -249,8 +261,7 @@ PACKED_MAP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
                 "input_rows",
                 "input_pixels_of_8_bits",
                 "added_bytes",
-                "packed_input_pixels",
-                *_ADDED,
+                *ADDING,
                 "channels",
                 *COPYING[1:],
                 *_PACKED,
@@ -275,6 +286,7 @@ PACKED_MAP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
             ),
             _pad,
         ),
+        "mk_pair_lookup_packed": _ELEMENTWISE,
         "mk_resize_nearest_packed": KernelFeatures(("calls", "rows", "pixels", *COPYING[1:]), _resize_nearest),
         "mk_softmax_packed": KernelFeatures(("calls", "rows", "pixels", "values", *_UNPACKED), _softmax),
         "mk_sub_packed": _ELEMENTWISE,

@@ -1,12 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts of values that come out of packed pixels and go into them: the loops of firmware/mcukit_nn/src/mk_packed.c.
 
-Packed values are moved in fours; what is left over in the end, one by one. Values of 8 bits are copied.
+Packed values are moved in fours; what is left over in the end, one by one. Values of 8 bits are copied. Sums over
+pixels are made in the same fours of channels, each over all pixels that follow each other.
 """
 
 from __future__ import annotations
 
-__all__ = ["COPYING", "FIELDS", "MOVING", "PACKING", "UNPACKING", "copying", "fields", "moving", "sums_of", "times"]
+__all__ = [
+    "ADDING",
+    "COPYING",
+    "FIELDS",
+    "MOVING",
+    "PACKING",
+    "UNPACKING",
+    "adding",
+    "copying",
+    "fields",
+    "moving",
+    "sums_of",
+    "times",
+    "walks_over",
+]
 
 from collections.abc import Iterable, Sequence
 
@@ -20,6 +35,18 @@ UNPACKING = ("unpacks", *(f"unpacked_{name}" for name in FIELDS))
 PACKING = ("packs", *(f"packed_{name}" for name in FIELDS))
 MOVING = (*COPYING, *UNPACKING, *PACKING)
 
+ADDING = (
+    "sums_of_fours",
+    "sums_of_single_values",
+    "added_fours_of_4_bits",
+    "added_fours_of_2_bits",
+    "added_single_values",
+)
+"""What mk_add_stored does with packed pixels: channels, by fours and alone, that it walks over pixels; their values."""
+
+_ADDED_TOGETHER = 4096
+"""Pixels over which channels are walked at once: PIXELS_IN_HALF of mk_packed.c."""
+
 
 def fields(values: int, bits: int) -> tuple[int, int, int, int, int]:
     """The counts of FIELDS for `values` values that follow each other."""
@@ -27,6 +54,17 @@ def fields(values: int, bits: int) -> tuple[int, int, int, int, int]:
         return 0, 0, 0, 0, 0
     fours, single = divmod(values, 4)
     return int(fours > 0), fours * (bits == 4), fours * (bits == 2), int(single > 0), single
+
+
+def adding(channels: int, bits: int, walks: int, pixels: int) -> tuple[int, int, int, int, int]:
+    """The counts of ADDING. walks: over pixels that follow each other. pixels: of all walks together."""
+    fours, single = divmod(channels, 4)
+    return walks * fours, walks * single, pixels * fours * (bits == 4), pixels * fours * (bits == 2), pixels * single
+
+
+def walks_over(pixels: int) -> int:
+    """In how many walks mk_add_stored adds pixels that follow each other."""
+    return -(-pixels // _ADDED_TOGETHER)
 
 
 def copying(count: int, step: int) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +32,12 @@ from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.hard_swish import HardSwish
 from mcukit.ops.max_pool import MaxPool
+from mcukit.ops.mean import Mean
 from mcukit.ops.mul import Mul
 from mcukit.ops.pad import Pad
 from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.softmax import Softmax
+from mcukit.ops.sub import Sub
 from mcukit.ops.window import Window
 from mcukit.passes import run_passes
 from mcukit.planning.costs import load_costs
@@ -62,8 +64,10 @@ BY_ROWS = (
     Case(DepthwiseConv2d(SAME_3X3), ((1, 9, 8, 9),), ((1, 3, 3, 9), (9,)), bits=(4, 2, 2)),
     Case(AveragePool(Window((2, 2), (2, 2))), ((1, 12, 8, 5),), bits=(4, 4, 8)),
     Case(MaxPool(Window((2, 2), (2, 2))), ((1, 12, 8, 5),), bits=(2, 2, 8)),
+    Case(Add(), ((1, 6, 5, 4), (1, 6, 5, 4)), bits=(4, 4, 8), later_bits=8),
     Case(Add(), ((1, 6, 5, 4), (1, 6, 5, 4)), bits=(4, 4, 8), later_bits=2),
-    Case(Mul(), ((1, 6, 5, 4), (1, 1, 1, 4)), bits=(2, 8, 8)),
+    Case(Mul(), ((1, 6, 5, 4), (1, 1, 1, 4)), bits=(2, 8, 8), later_bits=8),
+    Case(Sub(), ((1, 6, 5, 9), (1, 1, 1, 9)), bits=(2, 8, 8)),
     Case(Concat(), ((1, 6, 5, 4), (1, 6, 5, 3)), bits=(2, 2, 8)),
     Case(HardSwish(), ((1, 6, 5, 4),), bits=(4, 8, 8)),
     Case(Pad((2, 1, 1, 3)), ((1, 6, 5, 5),), bits=(4, 4, 8)),
@@ -207,6 +211,11 @@ def test_convolutions_gather_and_multiply_as_counted(
                     found += gathered(window, size, (y, x + pixel), group, groups, depth, bits)
                 pairs = (filters + 1) // 2
                 found[f"filter_pairs_for_{amount}"] += pairs
+                if pixels == 1:
+                    found["values_for_one"] += filters
+                elif filters % 2:
+                    found["lone_filters_for_two"] += 1
+                found["byte_filter_pairs_for_two"] += pairs * (pixels == 2 and bits[2] == 8)
                 found[f"words_of_{bits[2]}_bits_for_{amount}"] += pairs * words
             if bits[1] != 8:
                 for _ in range(pixels):
@@ -307,6 +316,62 @@ def block_of_filters(shape: tuple[int, int, int], count: int, segment: int, bits
         held %= per_word
         found["moved_bytes"] += held
     return +found
+
+
+def added(pixels: int, channels: int, bits: int) -> Counter[str]:
+    """`mk_add_stored` of mk_packed.c for pixels of 4 or 2 bits that follow each other."""
+    found: Counter[str] = Counter()
+    while pixels:
+        walked = min(pixels, 4096)
+        for _ in range(channels // 4):
+            found["sums_of_fours"] += 1
+            found[f"added_fours_of_{bits}_bits"] += walked
+        for _ in range(channels % 4):
+            found["sums_of_single_values"] += 1
+            found["added_single_values"] += walked
+        pixels -= walked
+    return found
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("size", [(3, 5, 7), (1, 1, 3), (4, 2, 8), (2, 9000, 5), (1, 4096, 4)], ids=str)
+def test_means_add_up_as_counted(size: tuple[int, int, int], bits: int) -> None:
+    layer, graph = lowered(Case(Mean(), ((1, *size),), bits=(bits, 4, 8)))
+    height, width, channels = size
+    found = Counter(calls=1, input_rows=height, channels=channels) + unpacked(channels, 4, "packed")
+    for _ in range(height):
+        found += added(width, channels, bits)
+    counted = counts_of(layer, graph, whole(layer, graph))
+    assert {name: number for name, number in counted.items() if number} == dict(found)
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 1, 1, 1), (1, 0, 0, 1)], ids=str)
+@pytest.mark.parametrize("channels", [3, 4, 11])
+def test_average_pools_add_up_as_counted(channels: int, pads: tuple[int, int, int, int], bits: int) -> None:
+    window = Window((3, 2), (2, 1), pads=pads)
+    layer, graph = lowered(Case(AveragePool(window), ((1, 7, 5, channels),), bits=(bits, bits, 8)))
+    rows, columns, _ = map_shape(graph.tensors[layer.output].shape)
+    found = Counter(calls=1, rows=rows)
+    for y, x in product(range(rows), range(columns)):
+        top, left = 2 * y - pads[0], x - pads[1]
+        found += Counter(pixels=1, values=channels) + unpacked(channels, bits, "packed")
+        for _ in range(max(top, 0), min(top + 3, 7)):
+            found += Counter(window_rows=1) + added(min(left + 2, 5) - max(left, 0), channels, bits)
+    counted = counts_of(layer, graph, whole(layer, graph))
+    assert {name: number for name, number in counted.items() if number} == dict(found)
+
+
+@pytest.mark.parametrize("kind", [Add, Mul, Sub])
+def test_operands_of_few_bits_are_looked_up_in_pairs(kind: type[Add | Mul | Sub]) -> None:
+    layer, graph = lowered(Case(kind(), ((1, 3, 5, 9), (1, 3, 5, 1)), bits=(4, 8, 8), later_bits=2))
+    assert layer.kernel is not None
+    assert layer.kernel.function == "mk_pair_lookup_packed"
+    found = Counter(fills=1, filled_bytes=9, values=9, unpacks=2)
+    found += unpacked(9, 4) + unpacked(1, 2) + copied(9)
+    expected = {name: 15 * count for name, count in found.items()} | {"calls": 1, "rows": 3}
+    counted = counts_of(layer, graph, whole(layer, graph))
+    assert {name: number for name, number in counted.items() if number} == expected
 
 
 def test_single_pixels_of_whole_words_are_read_where_they_lie() -> None:
