@@ -128,7 +128,8 @@ FACTS = {
     ),
     "esp32dev": Facts(
         "xtensa-lx6", 240, "single", "ccount",
-        "3ffb0000 176.5, 3ffe0000 128, 3ff80000 8 no DMA, 50000000 8 no DMA, 3f400000 4032", 147_968,
+        "3ffbdb5c 121.6601562, 3ffb0000 54.83984375, 3ffe0000 128, 3ff80000 8 no DMA, 50000000 8 no DMA, 3f400000 4032",
+        91_812,
         "UART0 GPIO1 GPIO3 usb-bridge", "espressif32",
     ),
     "esp32-s3-devkitc-1": Facts(
@@ -455,8 +456,11 @@ def test_all_that_is_wrong_is_said_at_once(board_file: Path) -> None:
 def test_regions_and_placement_are_checked_whatever_else_is_wrong(board_file: Path) -> None:
     board_file.write_text(VALID.replace("portable", "fast").replace("0x0800_0000", "0x2000_FFFF"))
     assert [problem.where.split(": ")[1] for problem in problems_of(board_file)] == ["kernels", "memory"]
-    board_file.write_text(VALID.replace("portable", "fast").replace('stack = "sram"', 'stack = "ram"'))
-    assert [problem.where.split(": ")[1] for problem in problems_of(board_file)] == ["kernels", "placement.stack"]
+    board_file.write_text(VALID.replace("bytes = 65_536", "bytes = 0").replace('stack = "sram"', 'stack = "ram"'))
+    assert [problem.where.split(": ")[1] for problem in problems_of(board_file)] == [
+        "memory[0].bytes",
+        "placement.stack",
+    ]
 
 
 def test_what_a_board_need_not_have(board_file: Path) -> None:

@@ -40,6 +40,8 @@ def _toml(value: bool) -> str:
 def check_memory(board: Board, table: TomlTable) -> None:
     """Notes regions that can't be, and placements in regions that aren't there or can't hold them."""
     # Values that are missing or of a wrong type would only make these checks repeat what is known.
+    if all(region.name for region in board.memory) and not table.has_problem("placement"):
+        _check_names(board, table)
     if table.has_problem("memory"):
         return
     for region in board.memory:
@@ -53,30 +55,40 @@ def check_memory(board: Board, table: TomlTable) -> None:
             ranges = " and ".join(f"{r.address:#010x} to {r.end - 1:#010x}" for r in (first, second))
             table.problem("memory", f"{first.name} and {second.name} overlap", f"they have {ranges}")
     if not table.has_problem("memory", "placement"):
-        _check_placement(board, table)
+        _check_kinds(board, table)
+    if not table.has_problem("memory", "placement"):
+        _check_budgets(board, table)
 
 
-def _check_placement(board: Board, table: TomlTable) -> None:
-    kinds = {region.name: region.kind for region in board.memory}
+def _uses(board: Board) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
+    """What is placed, in which regions, and in memory of which kinds it may be."""
     placement = board.placement
-    uses = (
+    return (
         ("arena", placement.arena, ("ram",)),
         ("weights", placement.weights, ("ram", "flash")),
         ("stack", (placement.stack,), ("ram",)),
     )
-    for use, names, allowed in uses:
+
+
+def _check_names(board: Board, table: TomlTable) -> None:
+    known = [region.name for region in board.memory]
+    for use, names, _ in _uses(board):
+        for name in names:
+            if name not in known:
+                table.problem(f"placement.{use}", f"there is no region {name!r}", f"choose of {', '.join(known)}")
+        if len(set(names)) < len(names):
+            table.problem(f"placement.{use}", "a region is named twice", "name each once, the fastest first")
+
+
+def _check_kinds(board: Board, table: TomlTable) -> None:
+    kinds = {region.name: region.kind for region in board.memory}
+    for use, names, allowed in _uses(board):
         fitting = ", ".join(name for name, kind in kinds.items() if kind in allowed)
         hint = f"choose of {fitting}" if fitting else "add a region of RAM: [[memory]]"
         for name in names:
-            if name not in kinds:
-                table.problem(f"placement.{use}", f"there is no region {name!r}", hint)
-            elif kinds[name] not in allowed:
+            if kinds[name] not in allowed:
                 message = f"{name} is {kinds[name]}, but the {use} must be in {allowed[0]}"
                 table.problem(f"placement.{use}", message, hint)
-        if len(set(names)) < len(names):
-            table.problem(f"placement.{use}", "a region is named twice", "name each once, the fastest first")
-    if not table.has_problem("placement"):
-        _check_budgets(board, table)
 
 
 def _check_budgets(board: Board, table: TomlTable) -> None:

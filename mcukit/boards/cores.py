@@ -17,8 +17,8 @@ class CycleCounter(StrEnum):
 
     DWT: the register DWT->CYCCNT. DWT_LOCKED: the same, after 0xC5ACCE55 was written to DWT->LAR.
     CCOUNT: the special register of Xtensa cores. MCYCLE: RISC-V's own control and status register.
-    MPCCR: the control and status register 0x7E2 of Espressif's RISC-V cores, which have no mcycle; 0x7E0 chooses what
-    it counts and 0x7E1 starts it.
+    MPCCR: the control and status register 0x7E2 of Espressif's RISC-V cores; 0x7E0 chooses what it counts and 0x7E1
+    starts it. The ESP32-C3 has no mcycle.
     """
 
     DWT = "dwt"
