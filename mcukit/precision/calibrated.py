@@ -17,6 +17,7 @@ from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph
 from mcukit.precision.bias_correction import correct_biases, correct_outputs
 from mcukit.precision.equalization import channel_magnitudes, equalize
+from mcukit.precision.map_equalization import equalize_maps, equalized_sets, without_limits
 from mcukit.precision.map_ranges import choose_ranges_by_output
 from mcukit.precision.output_error import judging_images, measure_output_error
 from mcukit.precision.repair import REPAIRED, Repair
@@ -52,11 +53,17 @@ def quantize_calibrated(
     if repair.equalization:
         model = FloatModel(equalize(model.graph, channel_magnitudes(model, inputs)))
         statistics = collect_statistics(model, inputs)
+    sets = equalized_sets(model.graph, precision) if repair.map_equalization else ()
+    if sets:
+        model = FloatModel(equalize_maps(model.graph, channel_magnitudes(model, inputs), sets))
+        statistics = collect_statistics(model, inputs)
     images = judging_images(model.graph, inputs)
     runs = len(MAP_RANGE_METHODS) if ranges == OUTPUT_ERROR else 2 if ranges == MAP_BY_MAP else 1
     steps = _Steps(progress, len(images), runs)
     spans = _ranges(model.graph, statistics, ranges, precision, images, steps)
-    candidates = {method: quantize_graph(model.graph, span, precision) for method, span in spans.items()}
+    candidates = {
+        method: without_limits(quantize_graph(model.graph, span, precision), sets) for method, span in spans.items()
+    }
     candidates = _repaired(model, candidates, statistics, inputs, repair)
     if len(candidates) == 1 and not repair.bias_correction:
         return lower(next(iter(candidates.values())))

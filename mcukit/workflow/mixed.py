@@ -25,6 +25,7 @@ from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import Branching, PlanBits
 from mcukit.planning.tiles import stage_tiles
 from mcukit.precision.bitops import BitopsCost
+from mcukit.precision.map_equalization import equalized_maps
 from mcukit.precision.output_distance import softmax_divergence
 from mcukit.precision.plain_rounding import WeightRounding, rounding_of
 from mcukit.precision.quantmcu import QuantmcuResult, narrowed_model, with_narrow_tiles
@@ -36,6 +37,7 @@ from mcukit.precision.sensitivity import (
     search_sensitivity,
 )
 from mcukit.precision.simulated_error import SimulatedError
+from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.packing import MAP_BITS
@@ -86,7 +88,13 @@ def bits_by_sensitivity(
     rounding = rounded_weights(calibrated, report) if options.weights else None
     distance = softmax_divergence if _has_classes(graph) else None
     errors = SimulatedError(
-        graph, calibrated.statistics, images, ranges=NARROW_RANGES, weights=rounding, distance=distance
+        graph,
+        calibrated.statistics,
+        images,
+        ranges=NARROW_RANGES,
+        weights=rounding,
+        equalized=equalized_maps(calibrated.model, inputs, cached_statistics),
+        distance=distance,
     )
     narrow = (4, 2)
     sensitivities = measure_sensitivities(
