@@ -131,12 +131,15 @@ def _doubtful_input(build: Build) -> list[Problem]:
 
 def _next_steps(build: Build) -> list[Block]:
     folder = quote(str(build.folder))
-    target = (build.report["core"] or {}).get("emulation_target") or "cortex-m4"
-    commands = (
+    core = build.report["core"]
+    target = "cortex-m4" if core is None else core["emulation_target"]
+    commands = [
         ("  proof of equal bytes", f"mcukit verify {folder} --on host"),
-        ("  instructions and stack", f"mcukit emulate {folder} --on {target}"),
         ("  accuracy", f"mcukit evaluate {folder} --data DATA.npz"),
         ("  less SRAM, and its price", "mcukit inspect --plans MODEL"),
-    )
+    ]
+    # Another core than the board's would tell nothing of it.
+    if target is not None:
+        commands.insert(1, ("  instructions and stack", f"mcukit emulate {folder} --on {target}"))
     written = f"written to {build.folder}; report.html shows it all. Next:"
-    return [Line(""), Line(written, "good"), Facts(commands)]
+    return [Line(""), Line(written, "good"), Facts(tuple(commands))]
