@@ -162,7 +162,7 @@ def evaluation_view(evaluation: Evaluation) -> list[Block]:
     rows = [("top-1", percent(evaluation.top1), percent(evaluation.float_top1))]
     if evaluation.top5 is not None:
         rows.append(("top-5", percent(evaluation.top5), percent(evaluation.float_top5)))
-    columns = (Column("accuracy"), Column("int8", right=True), Column("float", right=True))
+    columns = (Column("accuracy"), Column("integers", right=True), Column("float", right=True))
     facts = [("executor", evaluation.target), ("images", count(evaluation.n))]
     if evaluation.agreement is not None:
         facts.append(("same answer as float", percent(evaluation.agreement)))
