@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
+from mcukit.report.core import estimate_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.insert(0, ("board", content["board"]))
     if has_bits(content):
         facts.extend(precision_facts(content))
+    facts.extend(estimate_facts(content))
     emulation = content["emulation"]
     if emulation is not None:
         facts.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
