@@ -6,7 +6,7 @@ from __future__ import annotations
 __all__ = ["Quantized", "calibration_data", "quantize_float"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,7 @@ from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.planning.plan import Stage
 from mcukit.precision.calibrated import quantize_calibrated
+from mcukit.precision.repair import REPAIRED
 from mcukit.precision.sensitivity import SensitivityResult
 from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.precision.vdpc import PatchClasses
@@ -76,6 +77,7 @@ def quantize_float(
         ranges=ranges,
         bias_correction=options.bias_correction,
         precision=asked.given.precision if found is None else found.precision,
+        repair=replace(REPAIRED, block_reconstruction=options.reconstruct),
         progress=partial(report, "choose ranges"),
     )
     stages: tuple[Stage, ...] | None = None
