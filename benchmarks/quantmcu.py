@@ -48,7 +48,7 @@ PHIS = (0.7, 0.8, 0.9, 0.95)
 PHI_LAMBDA = 0.45
 """Where phi is varied."""
 
-ADDED_ERRORS = (0.01, 0.02, 0.04, 0.08)
+ADDED_ERRORS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08)
 """What the measured search may add to the output's error, in nats over the calibration images."""
 
 CHOSEN_ERROR = 0.04

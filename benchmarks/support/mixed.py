@@ -45,12 +45,12 @@ from mcukit.planning.tiles import tile_macs
 from mcukit.precision.calibrated import quantize_calibrated
 from mcukit.precision.output_error import before_softmax
 from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model
-from mcukit.precision.sensitivity import SensitivityResult
+from mcukit.precision.sensitivity import SearchStep, SensitivityResult
 from mcukit.quantized.integer import IntegerModel
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.mixed import Calibrated, SensitivitySearch
 from mcukit.workflow.progress import no_progress
-from mcukit.workflow.room import memory_costs
+from mcukit.workflow.room import memory_costs, whole_model
 
 CHUNK = 16
 
@@ -180,14 +180,20 @@ def best_configurations(
     started = time.perf_counter()
     search = SensitivitySearch(calibrated, BitsOptions(max_error=max(added_errors)), no_progress)
     whole = [search.run(search.bitops)]
-    costs = memory_costs(prepared.graph, prepared.statistics, int(share * pushed.arena_bytes), pushed=True)
-    roomy = [search.run(cost) for cost in costs]
+    budget = int(share * pushed.arena_bytes)
+
+    def fits(step: SearchStep) -> bool:
+        model = whole_model(prepared.graph, prepared.statistics, step.precision)
+        return _smallest_stream(model, pushed=True).arena_bytes <= budget
+
+    costs = memory_costs(prepared.graph, prepared.statistics, budget, pushed=True)
+    roomy = [search.run_until(cost, fits)[0] for cost in costs]
     prepared.seconds["search"] = time.perf_counter() - started
     for added in added_errors:
         for rows, found in ((False, whole), (True, roomy)):
             choices = [_narrowed(prepared, result, added, pushed=rows) for result in found]
-            # Where several cuts were searched for, the one that came closest to the share.
-            model, plan = min(choices, key=lambda choice: choice[1].arena_bytes)
+            # Of several cuts one that fits, and of those that do the one with the fewest BitOPs.
+            model, plan = min(choices, key=lambda choice: _preference(*choice, budget))
             name = f"measured, error +{added:g}, stream{', rows pushed' * rows}"
             yield added, Configuration(name, model, plan)
 
@@ -199,6 +205,11 @@ def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pus
         prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
     )
     return model, _smallest_stream(model, pushed=pushed)
+
+
+def _preference(model: IntegerModel, plan: Plan, budget: int) -> tuple[int, float]:
+    tiles = partition(Dataflow(model), plan.stages, plan.pushed)
+    return max(plan.arena_bytes - budget, 0), branch_bitops(model, tiles)
 
 
 def _smallest_stream(model: IntegerModel, *, pushed: bool) -> Plan:

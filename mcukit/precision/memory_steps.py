@@ -68,13 +68,23 @@ class ExcessBytes:
     """
 
     def __init__(self, graph: Graph, steps: Sequence[MemoryStep], budget: int) -> None:
-        self._groups = quantization_groups(graph)
+        self._graph, self._groups = graph, quantization_groups(graph)
         self._steps = tuple(steps)
         self._budget = budget
 
     def __call__(self, precision: Precision) -> int:
+        return sum(max(size - self._budget, 0) for size in self._sizes(precision))
+
+    def with_room_for(self, precision: Precision) -> ExcessBytes:
+        """The same with a budget that these bits just fit.
+
+        A plan may need less than what all steps keep alive, since rows of maps take each other's place.
+        """
+        return ExcessBytes(self._graph, self._steps, max(self._budget, *self._sizes(precision)))
+
+    def _sizes(self, precision: Precision) -> list[int]:
         bits = {self._groups[name]: width for name, width in precision.maps.items()}
-        return sum(max(step.bytes(bits) - self._budget, 0) for step in self._steps)
+        return [step.bytes(bits) for step in self._steps]
 
 
 def memory_steps(

@@ -125,6 +125,22 @@ class SensitivityResult:
     def choice(self) -> SearchStep:
         return self.steps[self.chosen]
 
+    def first_that(self, fits: Callable[[SearchStep], bool]) -> int | None:
+        """Position of the first step within the target that fits; None if none does.
+
+        Every step has fewer bits than the one before, and so needs no more memory.
+        """
+        low, high = 0, self.chosen
+        if not fits(self.steps[high]):
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            if fits(self.steps[middle]):
+                high = middle
+            else:
+                low = middle + 1
+        return high
+
     @property
     def front(self) -> tuple[SearchStep, ...]:
         """Measured steps of which none has both a lower cost and a lower error than another, by falling cost."""

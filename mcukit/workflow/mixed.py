@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
-__all__ = ["Calibrated", "FoundBits", "SensitivitySearch", "bits_by_sensitivity", "bits_by_vdqs", "bits_of_plan"]
+__all__ = [
+    "Calibrated",
+    "FoundBits",
+    "SensitivitySearch",
+    "bits_by_sensitivity",
+    "bits_by_vdqs",
+    "bits_of_plan",
+]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -46,7 +53,7 @@ from mcukit.quantized.precision import INT8, Precision, check_precision, quantiz
 from mcukit.quantized.quantize import quantize_graph
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.progress import Progress
-from mcukit.workflow.room import Room, memory_costs, whole_model
+from mcukit.workflow.room import MemoryFirst, Room, memory_costs, whole_model
 
 NARROW_RANGES = "percentile"
 """Of maps while bits are searched: with 4 bits it leaves a fifth of the error that the least squares leave."""
@@ -132,6 +139,16 @@ class SensitivitySearch:
         target = Target(self.options.max_error, limit)
         return search_sensitivity(self.calibrated.graph, self._errors, self._sensitivities, cost, target)
 
+    def run_until(self, cost: Cost, fits: Callable[[SearchStep], bool]) -> tuple[SensitivityResult, int | None]:
+        """Step by step, and the first step that fits; behind it nothing but BitOPs counts any more."""
+        found = self.run(cost)
+        first = found.first_that(fits)
+        if first is not None and isinstance(cost, MemoryFirst):
+            # A plan may fit with more alive than the cost expects.
+            found = self.run(cost.with_room_for(found.steps[first].precision))
+            first = found.first_that(fits)
+        return found, first
+
 
 def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[SensitivityResult, SearchStep]:
     """Of the steps that fit and have few enough BitOPs, over all costs, the one of the least error."""
@@ -145,11 +162,14 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
 
     best: tuple[SensitivityResult, SearchStep] | None = None
     for cost in costs:
-        # Few enough BitOPs may still be too many bytes.
-        found = search.run(cost)
-        few = [s for s in found.steps[: found.chosen + 1] if limit is None or search.bitops(s.precision) <= limit]
-        step = _first_that_fits(few or [found.choice], fits)
-        if step is not None and (best is None or step.error < best[1].error):
+        found, first = search.run_until(cost, fits)
+        if first is None:
+            continue
+        # Few enough bytes may still be too many BitOPs.
+        steps = found.steps[first : found.chosen + 1]
+        few = (step for step in steps if limit is None or search.bitops(step.precision) <= limit)
+        step = next(few, steps[-1])
+        if best is None or _rank(search, step, limit) < _rank(search, best[1], limit):
             best = found, step
     if best is None:
         raise McukitError(
@@ -161,18 +181,9 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
     return best
 
 
-def _first_that_fits(steps: Sequence[SearchStep], fits: Callable[[SearchStep], bool]) -> SearchStep | None:
-    """Every step has fewer bits than the one before, and so needs no more memory; None if not even the last fits."""
-    low, high = 0, len(steps) - 1
-    if not fits(steps[high]):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if fits(steps[middle]):
-            high = middle
-        else:
-            low = middle + 1
-    return steps[high]
+def _rank(search: SensitivitySearch, step: SearchStep, limit: float | None) -> tuple[bool, float]:
+    """Steps with too many BitOPs come last, and among equals those of the larger error."""
+    return limit is not None and search.bitops(step.precision) > limit, step.error
 
 
 def _has_classes(graph: Graph) -> bool:

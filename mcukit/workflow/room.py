@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Room", "memory_costs", "whole_model"]
+__all__ = ["MemoryFirst", "Room", "memory_costs", "whole_model"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from mcukit.planning.schedule import partition
 from mcukit.planning.search import PlanSearch, default_shapes
 from mcukit.precision.bitops import BitopsCost
 from mcukit.precision.memory_steps import ExcessBytes, memory_steps
-from mcukit.precision.sensitivity import Cost
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import INT8, Precision, quantization_groups, widest_choice
@@ -38,6 +37,21 @@ class Room:
     pushed: bool = False
 
 
+@dataclass(frozen=True)
+class MemoryFirst:
+    """A cost: BitOPs, and bytes that don't fit, each of which counts as much as all BitOPs together."""
+
+    bitops: BitopsCost
+    excess: ExcessBytes
+
+    def __call__(self, precision: Precision) -> float:
+        return self.bitops(precision) + self.bitops(INT8) * self.excess(precision)
+
+    def with_room_for(self, precision: Precision) -> MemoryFirst:
+        """The same where these bits fit, as a plan for them has shown: behind them a search goes on to BitOPs."""
+        return MemoryFirst(self.bitops, self.excess.with_room_for(precision))
+
+
 def whole_model(graph: Graph, statistics: Mapping[str, MapStatistics], precision: Precision) -> IntegerModel:
     """An integer model of these bits, for its sizes: ranges and weights are those at hand."""
     spans = {name: choose_range(item, "min-max") for name, item in statistics.items()}
@@ -46,7 +60,7 @@ def whole_model(graph: Graph, statistics: Mapping[str, MapStatistics], precision
 
 def memory_costs(
     graph: Graph, statistics: Mapping[str, MapStatistics], sram: int, *, pushed: bool, target: str = DEFAULT_TARGET
-) -> tuple[Cost, ...]:
+) -> tuple[MemoryFirst, ...]:
     """What a search over bits can make less so that a network fits `sram` bytes, one cost for each of several cuts.
 
     Bytes over the budget count more than all BitOPs. Which stages need least memory depends on the bits, and which bits
@@ -54,16 +68,11 @@ def memory_costs(
     it with all maps at 4, as the two ends of what a search goes through.
     """
     bitops, flow = BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8))
-    found: list[Cost] = []
+    found = []
     for stages in _cuts(graph, statistics, pushed, target):
         steps = memory_steps(graph, flow, partition(flow, stages, pushed), pushed=pushed)
-        found.append(_memory_first(bitops, ExcessBytes(graph, steps, sram)))
+        found.append(MemoryFirst(bitops, ExcessBytes(graph, steps, sram)))
     return tuple(found)
-
-
-def _memory_first(bitops: Cost, excess: Cost) -> Cost:
-    byte = bitops(INT8)
-    return lambda precision: bitops(precision) + byte * excess(precision)
 
 
 def _cuts(

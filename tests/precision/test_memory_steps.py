@@ -52,6 +52,9 @@ def test_the_excess_is_what_no_step_has_room_for() -> None:
     cost = ExcessBytes(classifier(), steps, 3000)
 
     assert ExcessBytes(classifier(), steps, highest)(INT8) == 0
+    assert cost.with_room_for(INT8)(INT8) == 0
+    narrow = Precision({"conv2d0": 4})
+    assert cost.with_room_for(narrow)(narrow) == 0 < cost.with_room_for(narrow)(INT8) <= over
     assert cost(INT8) == over > 0
     assert cost(Precision({"conv2d0": 4})) == sum(max(step.bytes({"conv2d0": 4}) - 3000, 0) for step in steps) < over
 
