@@ -20,6 +20,7 @@ import click
 
 from benchmarks.support.measure import versions
 from benchmarks.support.mixed import (
+    INT8_PATCHES,
     Prepared,
     Trial,
     best_configurations,
@@ -45,10 +46,13 @@ BUDGETS = {"vww": 32 << 10, "resnet8": 32 << 10, "mobilenet-v1": 256 << 10, "mob
 
 LAMBDAS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6)
 PHIS = (0.7, 0.8, 0.9, 0.95)
+SWEEP_IMAGES = 300
+"""On which the sweep over lambda and phi is scored: the first ones of the evaluation images."""
+
 PHI_LAMBDA = 0.45
 """Where phi is varied."""
 
-ADDED_ERRORS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08)
+ADDED_ERRORS = (0.01, 0.02, 0.025, 0.03, 0.04, 0.08)
 """What the measured search may add to the output's error, in nats over the calibration images."""
 
 CHOSEN_ERROR = 0.04
@@ -93,7 +97,7 @@ def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any
     with tempfile.TemporaryDirectory(prefix="mcukit-benchmark-") as scratch:
         prepared = prepare(network, MODELS, Path(scratch), BUDGETS[network.name])
     int8 = [_said(network, try_configuration(prepared, each)) for each in int8_configurations(prepared)]
-    trials = _sweep(prepared) if sweep else []
+    trials = _sweep(prepared) if sweep else {}
     best, chosen = [], ""
     for added, configuration in best_configurations(prepared, ADDED_ERRORS, SHARE):
         best.append(_said(network, try_configuration(prepared, configuration)))
@@ -115,8 +119,9 @@ def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any
     return results, chosen
 
 
-def _sweep(prepared: Prepared) -> list[dict[str, Any]]:
-    """Over lambda with VDPC on and off, over phi, for the patches alone and for the whole network."""
+def _sweep(prepared: Prepared) -> dict[str, Any]:
+    """Over lambda with VDPC on and off, over phi, for the patches alone and for the whole network; int8 beside it."""
+    prepared = prepared.head(SWEEP_IMAGES)
     choices = [
         QuantmcuOptions(vdpc, entropy_weight=weight, layer_stage=whole)
         for whole in (False, True)
@@ -136,7 +141,8 @@ def _sweep(prepared: Prepared) -> list[dict[str, Any]]:
             "layer_stage": options.layer_stage,
         }
         rows.append({**setting, "wide_patches": wide, "patches": tiles, **_rounded(trial)})
-    return rows
+    patches = next(each for each in int8_configurations(prepared) if each.name == INT8_PATCHES)
+    return {"int8": _rounded(try_configuration(prepared, patches)), "trials": rows}
 
 
 def _said(network: Network, trial: Trial) -> Trial:

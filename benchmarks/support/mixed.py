@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "INT8_PATCHES",
     "Configuration",
     "Prepared",
     "Trial",
@@ -17,7 +18,7 @@ __all__ = [
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,8 @@ from mcukit.workflow.room import memory_costs, whole_model
 
 CHUNK = 16
 
+INT8_PATCHES = "int8, patches"
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -74,6 +77,10 @@ class Prepared:
     outputs: npt.NDArray[np.float32]
     patches: tuple[Stage, ...]
     seconds: dict[str, float]
+
+    def head(self, count: int) -> Prepared:
+        """The same with the first evaluation images alone."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count], outputs=self.outputs[:count])
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +147,7 @@ def int8_configurations(prepared: Prepared) -> Iterator[Configuration]:
     flow = Dataflow(prepared.int8)
     names = tuple(layer.name for layer in flow.layers)
     yield Configuration("int8, layers", prepared.int8, plan_of(flow, (Stage(names),)))
-    yield Configuration("int8, patches", prepared.int8, plan_of(flow, prepared.patches))
+    yield Configuration(INT8_PATCHES, prepared.int8, plan_of(flow, prepared.patches))
     for pushed in (False, True):
         plan = _smallest_stream(prepared.int8, pushed=pushed)
         yield Configuration(f"int8, stream{', rows pushed' * pushed}", prepared.int8, plan)

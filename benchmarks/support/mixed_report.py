@@ -53,15 +53,22 @@ def _network(network: Mapping[str, Any]) -> list[str]:
         text,
         _table(own, base),
         "### QuantMCU as reconstructed",
-        *_reductions(network["quantmcu"], base),
-        _table(network["quantmcu"], base, wide=True) if network["quantmcu"] else "Not measured.",
+        *(_quantmcu(network["quantmcu"]) if network["quantmcu"] else ["Not measured."]),
     ]
 
 
-def _reductions(trials: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) -> list[str]:
+def _quantmcu(sweep: Mapping[str, Any]) -> list[str]:
+    base, trials = sweep["int8"], sweep["trials"]
+    accuracy = base["accuracy"]
+    text = (
+        f"The first {accuracy['images']} of these images: float top-1 {accuracy['float_top1']:.2f} %, int8 in patches "
+        f"{accuracy['difference']:+.2f} +- {accuracy['interval']:.2f} points, KL {accuracy['divergence']:.4f}."
+    )
+    return [text, _reductions(trials, base), _table(trials, base, wide=True)]
+
+
+def _reductions(trials: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) -> str:
     """What is reached at a loss of one and of two points, and VDPC on beside off where BitOPs are about equal."""
-    if not trials:
-        return []
     lines = []
     for points in (1.0, 2.0):
         within = [t for t in trials if t["accuracy"]["difference"] >= base["accuracy"]["difference"] - points]
@@ -70,7 +77,7 @@ def _reductions(trials: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) ->
     text = f"- {lines[0]}, {lines[1]}; the paper reports {PAPER} times at comparable accuracy."
     off = [t for t in trials if t["vdpc"] == "off"]
     pairs = [_pair(t, off) for t in trials if off and t["vdpc"] != "off" and t["wide_patches"]]
-    return ["\n".join([text, *(f"- {pair}" for pair in pairs)])]
+    return "\n".join([text, *(f"- {pair}" for pair in pairs)])
 
 
 def _pair(on: Mapping[str, Any], off: Sequence[Mapping[str, Any]]) -> str:
