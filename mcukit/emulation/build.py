@@ -3,7 +3,18 @@
 
 from __future__ import annotations
 
-__all__ = ["CSources", "Footprint", "Program", "build_runner", "measure_footprint"]
+__all__ = [
+    "SANITIZE_FLAGS",
+    "CSources",
+    "Footprint",
+    "Program",
+    "build_runner",
+    "include_folders",
+    "link_arguments",
+    "measure_footprint",
+    "model_and_runtime",
+    "model_defines",
+]
 
 import re
 from dataclasses import dataclass
@@ -16,7 +27,7 @@ from mcukit.errors import McukitError
 from mcukit.resources import firmware_dir
 
 # Variables in sections of their own are watched only if their sections are named.
-_SANITIZE = (
+SANITIZE_FLAGS = (
     "-fsanitize=address,undefined",
     "-fsanitize-sections=.bss.mcukit_arena*,.rodata.mcukit_weights*",
     "-fno-sanitize-recover=all",
@@ -90,13 +101,13 @@ def build_runner(
     ports = [file for port in target.port_folders for file in sorted((firmware / "ports" / port).glob("*.c"))]
     hooks = ["MK_PROFILE"] * (profile or trace) + ["MCUKIT_TRACE"] * trace
     path = compile_c(
-        [firmware / "app" / "runner.c", *ports, *_model_and_runtime(sources, firmware)],
+        [firmware / "app" / "runner.c", *ports, *model_and_runtime(sources, firmware)],
         folder / f"runner-{target.name}",
         target,
-        includes=_includes(sources, target, firmware),
-        defines=[*_defines(sources), *hooks],
-        extra_flags=_SANITIZE if sanitize else (),
-        link_flags=_link_flags(target, firmware),
+        includes=include_folders(sources, target, firmware),
+        defines=[*model_defines(sources), *hooks],
+        extra_flags=SANITIZE_FLAGS if sanitize else (),
+        link_flags=link_arguments(target, firmware),
     )
     elf = read_elf(path) if target.emulated else None
     if elf is not None and elf.symbols["mk_regions"].size != sources.layers + 3:
@@ -115,12 +126,12 @@ def measure_footprint(sources: CSources, target: Target, folder: Path) -> Footpr
     """
     firmware = firmware_dir()
     path = compile_c(
-        [firmware / "app" / "footprint.c", *_model_and_runtime(sources, firmware)],
+        [firmware / "app" / "footprint.c", *model_and_runtime(sources, firmware)],
         folder / f"footprint-{target.name}",
         target,
-        includes=_includes(sources, target, firmware),
-        defines=_defines(sources),
-        link_flags=[*_link_flags(target, firmware), "-Wl,--entry=main"],
+        includes=include_folders(sources, target, firmware),
+        defines=model_defines(sources),
+        link_flags=[*link_arguments(target, firmware), "-Wl,--entry=main"],
     )
     sizes = read_elf(path).section_sizes
     unknown = sorted(name for name, size in sizes.items() if size and name not in _KNOWN_SECTIONS)
@@ -138,16 +149,19 @@ def measure_footprint(sources: CSources, target: Target, folder: Path) -> Footpr
     )
 
 
-def _model_and_runtime(sources: CSources, firmware: Path) -> list[Path]:
+def model_and_runtime(sources: CSources, firmware: Path) -> list[Path]:
+    """The C files of the model and of all kernels."""
     return [*sources.files(), *sorted((firmware / "mcukit_nn" / "src").rglob("*.c"))]
 
 
-def _includes(sources: CSources, target: Target, firmware: Path) -> list[Path]:
+def include_folders(sources: CSources, target: Target, firmware: Path) -> list[Path]:
+    """Where the headers of the model, the runtime, the ports and the applications lie."""
     ports = [firmware / "ports", *(firmware / "ports" / port for port in target.port_folders)]
     return [sources.model_dir, firmware / "mcukit_nn" / "src", *ports, firmware / "app"]
 
 
-def _defines(sources: CSources) -> list[str]:
+def model_defines(sources: CSources) -> list[str]:
+    """What firmware/app/mcukit_model.h wants to know of the model."""
     return [
         f'MCUKIT_MODEL_HEADER="{sources.name}.h"',
         f"MCUKIT_MODEL={sources.name}",
@@ -155,7 +169,8 @@ def _defines(sources: CSources) -> list[str]:
     ]
 
 
-def _link_flags(target: Target, firmware: Path) -> list[str]:
+def link_arguments(target: Target, firmware: Path) -> list[str]:
+    """The linker script of an emulated target."""
     if not target.linker_script:
         return []
     ports = firmware / "ports"

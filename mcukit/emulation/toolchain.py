@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["compile_c", "compile_objects", "find_tool", "link", "publish", "require_tools"]
+__all__ = ["CODE_FLAGS", "compile_c", "compile_objects", "find_tool", "link", "publish", "require_tools"]
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ _NO_C_LIBRARY = re.compile(r"(string|stdint|stdio)\.h: No such file|read spec fi
 _STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 # -O2 and not the size-saving -Os: kernels are a few KiB of loops in which all the time is spent, and only -O2
 # schedules, aligns and inlines them as a product would. -O3 unrolls for more flash and little gain.
-_CODE = ("-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
+CODE_FLAGS = ("-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 
 _COMPILE_SECONDS = 300
 _OBJECT_CACHE_BYTES = 256 * 1024 * 1024
@@ -92,7 +92,7 @@ def compile_objects(
 ) -> tuple[Path, ...]:
     """Compiles C files to objects in the cache, each only if it was not compiled before. See compile_c."""
     compiler = find_tool(target.compiler)
-    flags = (*target.machine_flags, *_STRICT, *_CODE, *extra_flags)
+    flags = (*target.machine_flags, *_STRICT, *CODE_FLAGS, *extra_flags)
     preprocessor = (*(f"-I{folder}" for folder in includes), *(f"-D{define}" for define in defines))
     folder = cache_dir() / "objects"
     folder.mkdir(exist_ok=True)
