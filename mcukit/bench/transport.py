@@ -136,6 +136,8 @@ class SocketTransport:
 class ProcessTransport(SocketTransport):
     """A program whose standard streams are the serial line. It ends with the transport.
 
+    process: the program.
+
     Raises McukitError "board-unreachable" if it can't be started.
     """
 
@@ -144,7 +146,7 @@ class ProcessTransport(SocketTransport):
         super().__init__(ours, Path(command[0]).name)
         try:
             line = theirs.fileno()
-            self._process = subprocess.Popen(list(command), stdin=line, stdout=line, stderr=subprocess.DEVNULL)
+            self.process = subprocess.Popen(list(command), stdin=line, stdout=line, stderr=subprocess.DEVNULL)
         except OSError as error:
             ours.close()
             raise _broken(self.name, error) from error
@@ -153,12 +155,12 @@ class ProcessTransport(SocketTransport):
 
     def close(self) -> None:
         super().close()
-        self._process.terminate()
+        self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2.0)
+            self.process.wait(2.0)
             return
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
 
 def _import_serial() -> Any:
