@@ -109,7 +109,10 @@ class Damage:
 
 @dataclass
 class Line:
-    """The transport to a LockstepBoard. Its clock is the only one there is: waiting costs no time of the tester."""
+    """The transport to a LockstepBoard. Its clock is the only one there is: waiting costs no time of the tester.
+
+    sessions: numbers that were given to sessions. carried: bytes in both directions by now.
+    """
 
     board: LockstepBoard
     damage: Damage = field(default_factory=Damage)
@@ -120,9 +123,14 @@ class Line:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._now = 0.0
-        self.carried = 0  # bytes in both directions by now
+        self.carried = 0
+        self.sessions = 0
         self._resets = list(self.damage.resets)
         self._to_board = b""
+
+    def next_session(self) -> int:
+        self.sessions += 1
+        return self.sessions
 
     def write(self, data: bytes) -> None:
         self._to_board += self._damaged(data)

@@ -36,7 +36,7 @@ RUN_BYTES = 10_000
 def work(program: Path, damage: Damage, seed: int) -> tuple[str, Line]:
     """All that a client does, twice: RIGHT, or the code of the error. Wrong bytes fail the test."""
     line = Line(LockstepBoard(program), damage, seed)
-    client = BoardClient(line, new_session=iter(range(1, 100)).__next__)
+    client = BoardClient(line, new_session=line.next_session)
     try:
         for index in (seed % 4, (seed + 1) % 4):
             client.load(INPUTS[index])
@@ -82,7 +82,9 @@ LIGHT = {
 @pytest.mark.parametrize("build", BUILDS)
 @pytest.mark.parametrize("damage", LIGHT)
 def test_light_damage_is_repaired(program_of: ProgramOf, damage: str, build: str, seed: int) -> None:
-    assert work(program_of(*BUILDS[build]), LIGHT[damage], seed)[0] == RIGHT
+    result, line = work(program_of(*BUILDS[build]), LIGHT[damage], seed)
+    assert result == RIGHT
+    assert line.sessions == 1
 
 
 HEAVY = {
@@ -110,7 +112,9 @@ def test_heavy_damage_gives_the_right_bytes_or_an_error(
 @pytest.mark.parametrize("at", range(0, RUN_BYTES, 200))
 @pytest.mark.parametrize("build", BUILDS)
 def test_a_restart_goes_unnoticed(program_of: ProgramOf, build: str, at: int) -> None:
-    assert work(program_of(*BUILDS[build]), Damage(resets=(at,)), at)[0] == RIGHT
+    result, line = work(program_of(*BUILDS[build]), Damage(resets=(at,)), at)
+    assert result == RIGHT
+    assert line.sessions <= 2
 
 
 def test_a_board_that_keeps_restarting_is_reported(program_of: ProgramOf) -> None:

@@ -6,6 +6,8 @@
  *     0 count bytes...                              bytes as they are
  *     1 type session sequence count payload...      a frame; sequence counts from the last one
  *     2 index                                       one of the words of a text command
+ *     3 session flags value taken                   all frames of an inference, with some answers to its trace
+ *     4 value                                       all text commands of an inference
  *
  * With FUZZ_RUNS the program makes so many inputs up by itself instead, for compilers without a fuzzer.
  */
@@ -16,7 +18,9 @@
 
 #include "application.h"
 #include "frame.h"
+#include "mcukit_model.h"
 #include "port_serial.h"
+#include "session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
@@ -99,6 +103,15 @@ static uint8_t take(const uint8_t **input, size_t *size)
     return *(*input)++;
 }
 
+/* Sends content[FRAME_HEADER_BYTES ...] as the next frame of the stream. */
+static void send(uint8_t *content, uint8_t type, uint32_t session, uint16_t payload_bytes)
+{
+    frame_put_header(content, type, session, sequence);
+    is_building = 1;
+    frame_send(content, frame_seal(content, payload_bytes));
+    is_building = 0;
+}
+
 static void add_frame(const uint8_t **input, size_t *size)
 {
     uint8_t content[FRAME_BYTES] = {0};
@@ -106,13 +119,73 @@ static void add_frame(const uint8_t **input, size_t *size)
     const uint32_t session = take(input, size) & 3;
     sequence = (uint16_t)(sequence + (take(input, size) & 3));
     const uint16_t count = take(input, size);
-    frame_put_header(content, type, session, sequence);
     for (uint16_t i = 0; i < count; i++) {
         content[FRAME_HEADER_BYTES + i] = take(input, size);
     }
-    is_building = 1;
-    frame_send(content, frame_seal(content, count));
-    is_building = 0;
+    send(content, type, session, count);
+}
+
+static void send_next(uint8_t *content, uint8_t type, uint32_t session, uint16_t payload_bytes)
+{
+    sequence++;
+    send(content, type, session, payload_bytes);
+}
+
+/* The input's bytes are all `value`. */
+static void add_data(uint8_t *content, uint32_t session, uint8_t value)
+{
+    enum { ROOM = FRAME_PAYLOAD_BYTES - 4 };
+    for (uint32_t place = 0; place < MCUKIT_INPUT_BYTES; place += ROOM) {
+        const uint32_t left = MCUKIT_INPUT_BYTES - place;
+        const uint16_t count = (uint16_t)(left < ROOM ? left : ROOM);
+        frame_put_u32(content + FRAME_HEADER_BYTES, place);
+        memset(content + FRAME_HEADER_BYTES + 4, value, count);
+        send_next(content, REQUEST_DATA, session, (uint16_t)(4 + count));
+    }
+}
+
+static void add_inference(const uint8_t **input, size_t *size)
+{
+    uint8_t content[FRAME_BYTES];
+    uint8_t *payload = content + FRAME_HEADER_BYTES;
+    const uint32_t session = take(input, size);
+    const uint8_t  flags = take(input, size);
+    const uint8_t  value = take(input, size);
+    uint32_t crc = 0;
+
+    payload[0] = SESSION_PROTOCOL_VERSION;
+    send_next(content, REQUEST_HELLO, session, 1);
+    payload[0] = flags;
+    send_next(content, REQUEST_BEGIN, session, 1);
+    add_data(content, session, value);
+    for (uint32_t i = 0; i < MCUKIT_INPUT_BYTES; i++) {
+        crc = frame_crc(crc, &value, 1);
+    }
+    frame_put_u32(payload, crc);
+    send_next(content, REQUEST_INFER, session, 4);
+    for (uint32_t i = 1, taken = take(input, size) & 15; i <= taken; i++) {
+        frame_put_u32(payload, i * (FRAME_PAYLOAD_BYTES - 4));
+        send(content, TRACE_TAKEN, session, 4);
+    }
+    frame_put_u32(payload, 0);
+    send_next(content, REQUEST_OUTPUT, session, 4);
+    send_next(content, REQUEST_TICKS, session, 2);
+}
+
+static void append_text(const char *text)
+{
+    append((const uint8_t *)text, (uint32_t)strlen(text));
+}
+
+static void add_text_inference(uint8_t value)
+{
+    const char digits[3] = {(char)('a' + value % 6), (char)('0' + value % 10), '\0'};
+    append_text("%db load 360");
+    for (uint32_t i = 0; i < MCUKIT_INPUT_BYTES; i++) {
+        append_text(i % 30 == 0 ? "%db " : "");
+        append_text(digits);
+    }
+    append_text("%infer 1 0%db print%");
 }
 
 static void build_stream(const uint8_t *input, size_t size)
@@ -121,7 +194,7 @@ static void build_stream(const uint8_t *input, size_t size)
     stream_read = 0;
     sequence = 0;
     while (size > 0) {
-        const uint8_t operation = take(&input, &size) % 3;
+        const uint8_t operation = take(&input, &size) % 5;
         if (operation == 0) {
             for (uint8_t count = take(&input, &size); count > 0 && size > 0; count--) {
                 const uint8_t byte = take(&input, &size);
@@ -129,9 +202,12 @@ static void build_stream(const uint8_t *input, size_t size)
             }
         } else if (operation == 1) {
             add_frame(&input, &size);
+        } else if (operation == 2) {
+            append_text(words[take(&input, &size) % (sizeof words / sizeof words[0])]);
+        } else if (operation == 3) {
+            add_inference(&input, &size);
         } else {
-            const char *word = words[take(&input, &size) % (sizeof words / sizeof words[0])];
-            append((const uint8_t *)word, (uint32_t)strlen(word));
+            add_text_inference(take(&input, &size));
         }
     }
 }
@@ -173,28 +249,19 @@ static uint32_t random_below(uint32_t bound)
     return random_state % bound;
 }
 
-/* Mostly a plausible session, with payloads of the right size or nearly so: chance alone would not get far. */
+/* Operations with operands that are often small, as most that are valid are. */
 static size_t make_up(uint8_t *input)
 {
-    static const uint8_t payload_bytes[] = {0, 1, 4, 1, 184, 4, 4, 2, 0};
-    size_t size = 0;
-    for (uint32_t operations = random_below(12); operations > 0; operations--) {
-        const uint8_t type = (uint8_t)random_below(10) < 9 ? (uint8_t)random_below(sizeof payload_bytes) : 0x10;
-        const uint8_t count = type < sizeof payload_bytes ? payload_bytes[type] : 4;
-        const uint8_t head[5] = {(uint8_t)random_below(3), type, (uint8_t)(random_below(8) != 0), (uint8_t)(random_below(8) != 0),
-                                 (uint8_t)(count + (random_below(8) == 0))};
-        memcpy(input + size, head, sizeof head);
-        size += sizeof head;
-        for (uint8_t i = 0; i < count; i++) {
-            input[size++] = random_below(4) == 0 ? (uint8_t)random_below(256) : (uint8_t)(random_below(2) * 184);
-        }
+    const size_t size = random_below(100);
+    for (size_t i = 0; i < size; i++) {
+        input[i] = (uint8_t)random_below(random_below(3) == 0 ? 256 : 8);
     }
     return size;
 }
 
 int main(void)
 {
-    static uint8_t input[4096];
+    static uint8_t input[100];
     for (uint32_t run = 0; run < FUZZ_RUNS; run++) {
         (void)LLVMFuzzerTestOneInput(input, make_up(input));
     }
