@@ -50,6 +50,9 @@ PHI_LAMBDA = 0.45
 ADDED_ERRORS = (0.01, 0.02, 0.04, 0.08)
 """What the measured search may add to the output's error, in nats over the calibration images."""
 
+SHARE = 0.6
+"""Of the arena of int8 with rows pushed: what the search with rows pushed aims at."""
+
 
 @click.command()
 @click.option("--only", "names", multiple=True, type=click.Choice(list(BUDGETS)), help="Measure this network alone.")
@@ -84,7 +87,7 @@ def _measure(network: Network, sweep: bool, timing: bool) -> dict[str, Any]:
         prepared = prepare(network, MODELS, Path(scratch), BUDGETS[network.name])
     int8 = [_said(network, try_configuration(prepared, each)) for each in int8_configurations(prepared)]
     trials = _sweep(prepared) if sweep else []
-    best = [_said(network, trial) for trial in best_trials(prepared, ADDED_ERRORS)]
+    best = [_said(network, trial) for trial in best_trials(prepared, ADDED_ERRORS, SHARE)]
     if timing:
         click.echo(f"{network.name}: " + ", ".join(f"{k} {v:.1f} s" for k, v in prepared.seconds.items()), err=True)
     patches = prepared.patches[0]

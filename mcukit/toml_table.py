@@ -34,17 +34,18 @@ class TomlTable:
         self._known.add(key)
         return key in self._values
 
-    def value(self, key: str) -> object:
+    def value(self, key: str, hint: str = "") -> object:
         """What the file says, or None and a problem if it doesn't."""
         if not self.has(key):
-            self.problem(key, "is missing")
+            self.problem(key, "is missing", hint)
         return self._values.get(key)
 
     def text(self, key: str, default: str | None = None, *, pattern: str = r".{1,300}", hint: str = "") -> str:
         """A string that matches `pattern` as a whole."""
         if default is not None and not self.has(key):
             return default
-        value = self.value(key)
+        hint = hint or "write a string in quotation marks"
+        value = self.value(key, hint)
         if isinstance(value, str) and re.fullmatch(pattern, value):
             return value
         if isinstance(value, str):
@@ -55,47 +56,63 @@ class TomlTable:
 
     def choice(self, key: str, choices: Collection[str]) -> str:
         """One of `choices`."""
-        value = self.text(key)
+        hint = f"choose one of {', '.join(choices)}"
+        value = self.text(key, hint=hint)
         if value and value not in choices:
-            self.problem(key, f"{_shown(value)} is not known", f"choose one of {', '.join(choices)}")
+            self.problem(key, f"{_shown(value)} is not known", hint)
         return value
+
+    def boolean(self, key: str, default: bool | None = None) -> bool:
+        """True or false. default: what a file that says nothing means; without it the key must be there."""
+        if default is not None and not self.has(key):
+            return default
+        value = self.value(key, "write true or false")
+        if isinstance(value, bool):
+            return value
+        if value is not None:
+            self.problem(key, f"{_shown(value)} is neither true nor false", "write true or false")
+        return default or False
 
     def integer(self, key: str, minimum: int, maximum: int) -> int:
         """An integer of minimum to maximum, both included."""
-        value = self.value(key)
+        hint = f"write an integer of {minimum} to {maximum}"
+        value = self.value(key, hint)
         # True is an instance of int.
         if isinstance(value, int) and not isinstance(value, bool):
             if minimum <= value <= maximum:
                 return value
-            self.problem(key, f"{_shown(value)} is not in the range {minimum} to {maximum}")
+            self.problem(key, f"{_shown(value)} is not in the range {minimum} to {maximum}", hint)
         elif value is not None:
-            self.problem(key, f"{_shown(value)} is not an integer")
+            self.problem(key, f"{_shown(value)} is not an integer", hint)
         return minimum
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of strings, at least one."""
-        value = self.value(key)
+        hint = 'write a list such as ["one", "two"]'
+        value = self.value(key, hint)
         if isinstance(value, list) and value and all(isinstance(item, str) and item for item in value):
             return tuple(value)
         if value is not None:
-            self.problem(key, f"{_shown(value)} is not a list of strings")
+            self.problem(key, f"{_shown(value)} is not a list of strings", hint)
         return ()
 
     def table(self, key: str) -> TomlTable:
         """The table `[key]`."""
-        value = self.value(key)
+        hint = f"write [{key}]"
+        value = self.value(key, hint)
         if value is not None and not isinstance(value, dict):
-            self.problem(key, f"{_shown(value)} is not a table", f"write [{key}]")
+            self.problem(key, f"{_shown(value)} is not a table", hint)
         return TomlTable(value if isinstance(value, dict) else {}, self._place(key), self.problems)
 
     def tables(self, key: str) -> tuple[TomlTable, ...]:
         """The tables `[[key]]`, at least one."""
-        value = self.value(key)
+        hint = f"write [[{key}]]"
+        value = self.value(key, hint)
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             place = self._place(key)
             return tuple(TomlTable(item, f"{place}[{index}]", self.problems) for index, item in enumerate(value))
         if value is not None:
-            self.problem(key, f"{_shown(value)} is not a list of tables", f"write [[{key}]]")
+            self.problem(key, f"{_shown(value)} is not a list of tables", hint)
         return ()
 
     def number(self, value: object, key: str) -> float:
@@ -117,6 +134,12 @@ class TomlTable:
 
     def problem(self, key: str, message: str, hint: str = "") -> None:
         self.problems.append(Problem("invalid-file", message, self._place(key), hint))
+
+    def has_problem(self, *keys: str) -> bool:
+        """Whether something is wrong with one of these keys, or with what stands below them."""
+        places = tuple(self._place(key) for key in keys)
+        below = tuple(f"{place}{mark}" for place in places for mark in ".[")
+        return any(problem.where in places or problem.where.startswith(below) for problem in self.problems)
 
     def raise_problems(self) -> None:
         """Raises McukitError "invalid-file" with all problems of the file, if there are any."""

@@ -42,10 +42,12 @@ from mcukit.planning.tiles import tile_macs
 from mcukit.precision.calibrated import quantize_calibrated
 from mcukit.precision.output_error import before_softmax
 from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model
+from mcukit.precision.sensitivity import SensitivityResult
 from mcukit.quantized.integer import IntegerModel
 from mcukit.workflow.bits import BitsOptions
-from mcukit.workflow.mixed import Calibrated, bits_by_sensitivity
+from mcukit.workflow.mixed import Calibrated, SensitivitySearch
 from mcukit.workflow.progress import no_progress
+from mcukit.workflow.room import memory_costs
 
 CHUNK = 16
 
@@ -126,14 +128,13 @@ def prepare(network: Network, models: Path, scratch: Path, budget: int) -> Prepa
 
 def int8_configurations(prepared: Prepared) -> Iterator[Configuration]:
     """int8 layer by layer, in patches, streamed, and streamed with rows pushed."""
-    flow, costs = Dataflow(prepared.int8), load_costs()
+    flow = Dataflow(prepared.int8)
     names = tuple(layer.name for layer in flow.layers)
     yield Configuration("int8, layers", prepared.int8, plan_of(flow, (Stage(names),)))
     yield Configuration("int8, patches", prepared.int8, plan_of(flow, prepared.patches))
     for pushed in (False, True):
-        found = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=pushed).smallest()
-        if found is not None:
-            yield Configuration(f"int8, stream{', rows pushed' * pushed}", prepared.int8, found.plan)
+        plan = _smallest_stream(prepared.int8, pushed=pushed)
+        yield Configuration(f"int8, stream{', rows pushed' * pushed}", prepared.int8, plan)
 
 
 def quantmcu_trials(
@@ -157,28 +158,43 @@ def _title(options: QuantmcuOptions) -> str:
     return f"QuantMCU, lambda {options.entropy_weight:g}, VDPC {'off' if options.vdpc == 'off' else 'on'}{classes}"
 
 
-def best_trials(prepared: Prepared, added_errors: Sequence[float]) -> Iterator[Trial]:
+def best_trials(prepared: Prepared, added_errors: Sequence[float], share: float) -> Iterator[Trial]:
     """mcukit's own: bits by measured sensitivity, weights rounded well, ranges map by map, streamed.
 
-    added_errors: how much the error over calibration images may grow, each a trial with and one without the input.
+    added_errors: how much the error over calibration images may grow. Each is a trial with the input whole, narrowed
+    for fewer BitOPs alone, and one with rows pushed, narrowed first of all for an arena of `share` of the int8 one.
     """
     calibrated = Calibrated(prepared.model, prepared.statistics, prepared.inputs)
+    pushed = _smallest_stream(prepared.int8, pushed=True)
     started = time.perf_counter()
-    options = BitsOptions(max_error=max(added_errors))
-    search = bits_by_sensitivity(calibrated, options, no_progress).search
+    search = SensitivitySearch(calibrated, BitsOptions(max_error=max(added_errors)), no_progress)
+    whole = [search.run(search.bitops)]
+    costs = memory_costs(prepared.graph, prepared.statistics, int(share * pushed.arena_bytes), pushed=True)
+    roomy = [search.run(cost) for cost in costs]
     prepared.seconds["search"] = time.perf_counter() - started
     for added in added_errors:
-        within = [step for step in search.steps if step.error <= search.steps[0].error + added]
-        precision = within[-1].precision
-        model = quantize_calibrated(
-            prepared.model, prepared.statistics, prepared.inputs, precision=precision, ranges=MAP_BY_MAP
-        )
-        flow, costs = Dataflow(model), load_costs()
-        for pushed in (False, True):
-            found = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=pushed).smallest()
-            if found is not None:
-                name = f"measured, error +{added:g}, stream{', rows pushed' * pushed}"
-                yield try_configuration(prepared, Configuration(name, model, found.plan))
+        for rows, found in ((False, whole), (True, roomy)):
+            choices = [_narrowed(prepared, result, added, pushed=rows) for result in found]
+            # Where several cuts were searched for, the one that came closest to the share.
+            model, plan = min(choices, key=lambda choice: choice[1].arena_bytes)
+            name = f"measured, error +{added:g}, stream{', rows pushed' * rows}"
+            yield try_configuration(prepared, Configuration(name, model, plan))
+
+
+def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pushed: bool) -> tuple[IntegerModel, Plan]:
+    """The last step of a search within an added error, as integers, with its smallest streamed plan."""
+    within = [step for step in found.steps if step.error <= found.steps[0].error + added]
+    model = quantize_calibrated(
+        prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
+    )
+    return model, _smallest_stream(model, pushed=pushed)
+
+
+def _smallest_stream(model: IntegerModel, *, pushed: bool) -> Plan:
+    found = PlanSearch(Dataflow(model), load_costs(), (LAYER_BY_LAYER, STREAM), pushed=pushed).smallest()
+    if found is None:
+        raise ValueError(f"{model.name} has no plan of streams and layers")
+    return found.plan
 
 
 def try_configuration(prepared: Prepared, configuration: Configuration) -> Trial:

@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mcukit.boards import is_board_path
 from mcukit.calibration.preprocessing import Preprocessing, parse_numbers
 from mcukit.calibration.ranges import RANGE_METHODS
 from mcukit.errors import McukitError
@@ -92,11 +93,11 @@ def _calibration(table: TomlTable, folder: Path) -> Path | None:
 
 
 def _board(table: TomlTable, folder: Path) -> str | None:
-    """The id as it is; the path of a TOML file from the folder of the settings."""
+    """An id as it is; the path of a board file from the folder of the settings."""
     if not table.has("board"):
         return None
     board = table.text("board", pattern=r"[^\0]{1,1000}", hint="give an id or a path")
-    return str(folder / board) if board.endswith(".toml") else board
+    return str(folder / board) if is_board_path(board) else board
 
 
 def _preprocessing(table: TomlTable) -> Preprocessing | None:

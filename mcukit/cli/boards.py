@@ -16,10 +16,11 @@ from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.units import size
 
 if TYPE_CHECKING:
-    from mcukit.boards import Board, Placement
+    from mcukit.boards import Board, Placement, Serial
     from mcukit.planning.region_budget import RegionBudget
 
 _KIB = 1024
+_NOTHING = "nothing"
 
 
 @click.command()
@@ -41,25 +42,33 @@ def boards(board_id: str | None, as_json: bool) -> int:
 
 
 def _summary(board: Board) -> dict[str, object]:
+    """Beside what stands in the file: what follows from it. cost_target: see Board; emulation_target may be null."""
     return {
         "core": board.core,
         "clock_hz": board.clock_hz,
+        "ram_bytes": board.ram_bytes,
         "sram_bytes": board.sram_bytes,
         "flash_bytes": board.flash_bytes,
         "arena_regions": [asdict(region) for region in board.arena_regions],
         "weight_regions": [asdict(region) for region in board.weight_regions],
+        "platformio": asdict(board.platformio) if board.platformio else None,
         "emulation_target": board.emulation_target,
+        "not_emulated": board.not_emulated,
+        "cost_target": board.cost_target,
+        "costs_stand_in": board.costs_stand_in,
     }
 
 
 def _list_view(known: tuple[Board, ...]) -> list[Block]:
     columns = (
-        Column("id"),
+        Column("id", whole=True),
         Column("board"),
-        Column("core"),
+        Column("core", whole=True),
         Column("MHz", right=True),
-        Column("SRAM KiB", right=True),
+        Column("RAM KiB", right=True),
         Column("flash KiB", right=True),
+        Column("emulated by", whole=True),
+        Column("frameworks"),
     )
     rows = tuple(
         (
@@ -67,8 +76,10 @@ def _list_view(known: tuple[Board, ...]) -> list[Block]:
             board.name,
             board.core,
             f"{board.clock_hz / 1e6:g}",
-            f"{board.sram_bytes // _KIB:,}",
+            f"{board.ram_bytes // _KIB:,}",
             f"{board.flash_bytes // _KIB:,}",
+            board.emulation_target or _NOTHING,
+            ", ".join(board.platformio.frameworks) if board.platformio else "",
         )
         for board in known
     )
@@ -76,25 +87,51 @@ def _list_view(known: tuple[Board, ...]) -> list[Block]:
 
 
 def _board_view(board: Board) -> list[Block]:
+    from mcukit.report.core import core_content, core_facts
+
+    dsp = "with DSP instructions" if board.dsp else "no DSP instructions"
+    fpu = "no floating point" if board.fpu == "none" else f"{board.fpu} precision floating point"
     facts = (
         ("vendor", board.vendor),
-        ("core", f"{board.core} at {board.clock_hz / 1e6:g} MHz"),
+        ("core", f"{board.core} at {board.clock_hz / 1e6:g} MHz, {dsp}, {fpu}"),
         ("kernels", board.kernels),
-        ("emulated by", board.emulation_target),
-        ("PlatformIO", board.platformio),
+        *core_facts(core_content(board) or {}),
+        ("cycle counter", board.cycle_counter.value),
         ("arenas in", _budgets(board.arena_regions)),
         ("weights in", _budgets(board.weight_regions)),
-        ("serial port", f"{board.serial.port} ({board.serial.connection}), {board.serial.baud:,} baud"),
+        ("stack in", f"{board.placement.stack}, where {board.placement.reserve:,} bytes are left to the application"),
+        ("serial port", _serial(board.serial)),
+        ("PlatformIO", _platformio(board)),
     )
-    titles = ("region", "kind", "address", "size", "holds", "note")
+    titles = ("region", "kind", "address", "size", "DMA", "holds", "note")
     columns = tuple(Column(title, right=title == "size") for title in titles)
     rows = tuple(
-        (r.name, r.kind, f"{r.address:#010x}", size(r.bytes), _uses(board.placement, r.name), r.note)
-        for r in board.memory
+        (
+            region.name,
+            region.kind,
+            f"{region.address:#010x}",
+            size(region.bytes),
+            "yes" if region.dma else "no",
+            _uses(board.placement, region.name),
+            region.note,
+        )
+        for region in board.memory
     )
     sources = [Line(f"  {source}", "faint") for source in board.sources]
     title = Line(f"{board.name} ({board.id})", "title")
-    return [title, Facts(facts), Line(""), Table(columns, rows), Line(""), *sources]
+    return [title, Facts(facts), Line(""), Table(columns, rows), Line(""), Line("from:"), *sources]
+
+
+def _serial(serial: Serial) -> str:
+    pins = f", TX {serial.tx}, RX {serial.rx}" if serial.tx else ""
+    return f"{serial.port} ({serial.connection}){pins}, {serial.baud:,} baud"
+
+
+def _platformio(board: Board) -> str:
+    if board.platformio is None:
+        return "does not know this board"
+    frameworks = ", ".join(board.platformio.frameworks)
+    return f"{board.platformio.board} of {board.platformio.platform}, with {frameworks}"
 
 
 def _budgets(regions: tuple[RegionBudget, ...]) -> str:

@@ -92,17 +92,27 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     warn_if_uncalibrated(output, build.calibrated)
     for problem in _doubtful_input(build):
         output.warn(problem)
-    if build.report["board"] and not build.report["emulation"]:
-        output.warn(
-            Problem(
-                "not-measured",
-                "instructions, stack and code size are unknown, because a compiler or an emulator is missing",
-                hint=f"`mcukit emulate {quote(str(build.folder))} --on cortex-m4` says what to install",
-            )
-        )
+    for problem in _not_measured(build):
+        output.warn(problem)
     fields = {**build.report, "build": str(build.folder)}
     output.result(fields, lambda: [*build_view(build.report), *_next_steps(build)])
     return 0
+
+
+def _not_measured(build: Build) -> list[Problem]:
+    """Why a build for a board lacks what an emulator measures."""
+    core = build.report["core"]
+    if core is None or build.report["emulation"]:
+        return []
+    folder = quote(str(build.folder))
+    if core["emulation_target"] is None:
+        message = f"instructions, stack and code size are unknown: nothing emulates {core['name']}"
+        costs = f"the plan was made with the costs of {core['costs']} in its place"
+        hint = f"{core['not_emulated']}; {costs}; `mcukit verify {folder} --on host` proves the bytes of the same C"
+        return [Problem("not-emulated", message, hint=hint)]
+    message = "instructions, stack and code size are unknown, because a compiler or an emulator is missing"
+    hint = f"`mcukit emulate {folder} --on {core['emulation_target']}` says what to install"
+    return [Problem("not-measured", message, hint=hint)]
 
 
 def _doubtful_input(build: Build) -> list[Problem]:
@@ -121,11 +131,15 @@ def _doubtful_input(build: Build) -> list[Problem]:
 
 def _next_steps(build: Build) -> list[Block]:
     folder = quote(str(build.folder))
-    commands = (
+    core = build.report["core"]
+    target = "cortex-m4" if core is None else core["emulation_target"]
+    commands = [
         ("  proof of equal bytes", f"mcukit verify {folder} --on host"),
-        ("  instructions and stack", f"mcukit emulate {folder} --on cortex-m4"),
         ("  accuracy", f"mcukit evaluate {folder} --data DATA.npz"),
         ("  less SRAM, and its price", "mcukit inspect --plans MODEL"),
-    )
+    ]
+    # Another core than the board's would tell nothing of it.
+    if target is not None:
+        commands.insert(1, ("  instructions and stack", f"mcukit emulate {folder} --on {target}"))
     written = f"written to {build.folder}; report.html shows it all. Next:"
-    return [Line(""), Line(written, "good"), Facts(commands)]
+    return [Line(""), Line(written, "good"), Facts(tuple(commands))]

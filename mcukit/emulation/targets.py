@@ -37,10 +37,10 @@ class Target:
         return bool(self.emulator)
 
 
-def _cortex_m(name: str, core: str, image: str) -> Target:
+def _cortex_m(core: str, image: str) -> Target:
     # Soft float, because the runtime has no floats: the compiler then never touches floating point registers.
     return Target(
-        name=name,
+        name=core,
         compiler="arm-none-eabi-gcc",
         machine_flags=(f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft"),
         port_folders=("common", "mps2"),
@@ -54,8 +54,10 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target(name="host", compiler="cc", machine_flags=(), port_folders=("host",)),
-        _cortex_m("cortex-m4", "cortex-m4", "an386"),
-        _cortex_m("cortex-m7", "cortex-m7", "an500"),
+        _cortex_m("cortex-m3", "an385"),
+        _cortex_m("cortex-m4", "an386"),
+        _cortex_m("cortex-m7", "an500"),
+        _cortex_m("cortex-m33", "an505"),
         Target(
             name="riscv32",
             compiler="riscv64-unknown-elf-gcc",

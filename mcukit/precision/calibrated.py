@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["quantize_calibrated"]
+__all__ = ["float_basis", "quantize_calibrated"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,6 +17,7 @@ from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph
 from mcukit.precision.bias_correction import correct_biases, correct_outputs
 from mcukit.precision.equalization import channel_magnitudes, equalize
+from mcukit.precision.map_equalization import equalize_maps, equalized_sets, without_limits
 from mcukit.precision.map_ranges import choose_ranges_by_output
 from mcukit.precision.output_error import judging_images, measure_output_error
 from mcukit.precision.repair import REPAIRED, Repair
@@ -49,14 +50,17 @@ def quantize_calibrated(
     progress: called with (images done, images in all) while outputs are compared.
     """
     repair = replace(repair, bias_correction=repair.bias_correction and bias_correction)
-    if repair.equalization:
-        model = FloatModel(equalize(model.graph, channel_magnitudes(model, inputs)))
-        statistics = collect_statistics(model, inputs)
+    sets = equalized_sets(model.graph, precision) if repair.map_equalization else ()
+    basis = float_basis(model, inputs, precision, repair)
+    if basis is not model:
+        model, statistics = basis, collect_statistics(basis, inputs)
     images = judging_images(model.graph, inputs)
     runs = len(MAP_RANGE_METHODS) if ranges == OUTPUT_ERROR else 2 if ranges == MAP_BY_MAP else 1
     steps = _Steps(progress, len(images), runs)
     spans = _ranges(model.graph, statistics, ranges, precision, images, steps)
-    candidates = {method: quantize_graph(model.graph, span, precision) for method, span in spans.items()}
+    candidates = {
+        method: without_limits(quantize_graph(model.graph, span, precision), sets) for method, span in spans.items()
+    }
     candidates = _repaired(model, candidates, statistics, inputs, repair)
     if len(candidates) == 1 and not repair.bias_correction:
         return lower(next(iter(candidates.values())))
@@ -66,6 +70,21 @@ def quantize_calibrated(
     best = min(candidates, key=lambda method: errors[method].typical)
     chosen = candidates[best]
     return lower(correct_outputs(chosen, errors[best].shift) if repair.bias_correction else chosen)
+
+
+def float_basis(
+    model: FloatModel, inputs: npt.NDArray[np.float32], precision: Precision, repair: Repair = REPAIRED
+) -> FloatModel:
+    """The network whose maps the integers stand for, map by map: `model` itself, or what equalization makes of it.
+
+    inputs: the calibration images (N, height, width, channels).
+    """
+    if repair.equalization:
+        model = FloatModel(equalize(model.graph, channel_magnitudes(model, inputs)))
+    sets = equalized_sets(model.graph, precision) if repair.map_equalization else ()
+    if sets:
+        model = FloatModel(equalize_maps(model.graph, channel_magnitudes(model, inputs), sets))
+    return model
 
 
 class _Steps:

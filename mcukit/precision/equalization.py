@@ -8,7 +8,7 @@ back, provided that nothing but a ReLU, which commutes with positive factors, li
 
 from __future__ import annotations
 
-__all__ = ["channel_magnitudes", "equalizable_pairs", "equalize", "lift_unreached_limits"]
+__all__ = ["channel_magnitudes", "equalizable_pairs", "equalize"]
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mcukit.calibration.float_model import FloatModel
-from mcukit.calibration.statistics import MapStatistics
-from mcukit.graph.graph import Graph, Node, Shape
+from mcukit.graph.graph import Graph, Node
 from mcukit.ops.activation import RELU, UNBOUNDED, Clamp
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.fully_connected import FullyConnected
+from mcukit.precision.filter_matrix import input_channels, output_channels
 
 Float64Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -82,8 +82,8 @@ def equalize(graph: Graph, magnitudes: Mapping[str, Float64Array]) -> Graph:
         for first, second in pairs:
             channels = graph.tensors[first.output].shape[-1]
             weights, bias, following = first.inputs[1], first.inputs[2], second.inputs[1]
-            outgoing = _output_channels(first, constants[weights].shape)
-            incoming = _input_channels(second, constants[following].shape, channels)
+            outgoing = output_channels(first, constants[weights].shape)
+            incoming = input_channels(second, constants[following].shape, channels)
             sizes = magnitudes[first.output]
             factors = _factors(
                 _largest(constants[weights], outgoing, channels),
@@ -98,25 +98,6 @@ def equalize(graph: Graph, magnitudes: Mapping[str, Float64Array]) -> Graph:
     return graph.replace(tensors={**graph.tensors, **changed})
 
 
-def lift_unreached_limits(graph: Graph, statistics: Mapping[str, MapStatistics], share: float = 0.0) -> Graph:
-    """`graph` with a ReLU in place of every ReLU6 of a layer whose limit calibration doesn't reach.
-
-    statistics: of the maps of `graph`. share: up to which part of a map's values may reach the limit. The outputs
-    change for images that reach it: with 0, for none of the calibration images.
-    """
-
-    def lifted(node: Node) -> Node:
-        clamp = _clamp(node)
-        if clamp is None or clamp.minimum != 0.0 or np.isinf(clamp.maximum):
-            return node
-        if _share_at(statistics[node.output], clamp.maximum) > share:
-            return node
-        changes: dict[str, object] = {"clamp": RELU}
-        return replace(node, operator=replace(node.operator, **changes))
-
-    return graph.replace(nodes=tuple(map(lifted, graph.nodes)))
-
-
 def _is_layer(node: Node) -> bool:
     return isinstance(node.operator, Conv2d | DepthwiseConv2d | FullyConnected)
 
@@ -125,31 +106,6 @@ def _clamp(node: Node) -> Clamp | None:
     """Of a layer with weights."""
     operator = node.operator
     return operator.clamp if isinstance(operator, Conv2d | DepthwiseConv2d | FullyConnected) else None
-
-
-def _share_at(statistics: MapStatistics, limit: float) -> float:
-    """The part of the values in the histogram's last bin, if that ends at the limit."""
-    if statistics.maximum < limit:
-        return 0.0
-    return float(statistics.counts[-1]) / max(int(statistics.counts.sum()), 1)
-
-
-def _output_channels(node: Node, shape: Shape) -> Indices:
-    """Which output channel each weight belongs to, in a shape that broadcasts to that of the weights."""
-    axis = 3 if isinstance(node.operator, DepthwiseConv2d) else 0
-    return np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
-
-
-def _input_channels(node: Node, shape: Shape, channels: int) -> Indices:
-    """Which input channel each weight multiplies, in a shape that broadcasts to that of the weights."""
-    if isinstance(node.operator, DepthwiseConv2d):
-        return np.repeat(np.arange(channels), shape[3] // channels).reshape(1, 1, 1, -1)
-    if isinstance(node.operator, Conv2d):
-        groups = node.operator.groups
-        return np.repeat(np.arange(channels).reshape(groups, -1), shape[0] // groups, axis=0).reshape(
-            -1, 1, 1, shape[3]
-        )
-    return np.tile(np.arange(channels), shape[1] // channels).reshape(1, -1)
 
 
 def _largest(weights: Float64Array, channel: Indices, channels: int) -> Float64Array:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FilterMatrix"]
+__all__ = ["FilterMatrix", "input_channels", "output_channels"]
 
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from mcukit.ops.window import Window
 
 Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,21 @@ class FilterMatrix:
         split = values.reshape(batch, self.groups, depth, *values.shape[2:])
         # Taps go before channels, as in the weights.
         return np.ascontiguousarray(split.transpose(1, 0, 3, 4, 2)).reshape(self.groups, -1, self.inputs)
+
+
+def output_channels(node: Node, shape: Shape) -> Indices:
+    """Which output channel of a layer each weight belongs to, in a shape that broadcasts to that of the weights."""
+    axis = 3 if isinstance(node.operator, DepthwiseConv2d) else 0
+    return np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+
+
+def input_channels(node: Node, shape: Shape, channels: int) -> Indices:
+    """Which input channel of a layer each weight multiplies, in a shape that broadcasts to that of the weights."""
+    if isinstance(node.operator, DepthwiseConv2d):
+        return np.repeat(np.arange(channels), shape[3] // channels).reshape(1, 1, 1, -1)
+    if isinstance(node.operator, Conv2d):
+        groups = node.operator.groups
+        return np.repeat(np.arange(channels).reshape(groups, -1), shape[0] // groups, axis=0).reshape(
+            -1, 1, 1, shape[3]
+        )
+    return np.tile(np.arange(channels), shape[1] // channels).reshape(1, -1)

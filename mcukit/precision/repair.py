@@ -14,15 +14,18 @@ class Repair:
 
     The maps between them then stand for other values than in the network as it was given. With a scale for each output
     channel it changes little, so that it has to be asked for.
+    map_equalization: channels of maps of fewer than 8 bits are brought to like size first, which gives each of them
+    steps of its own size: mcukit.precision.map_equalization. Such maps too stand for other values than before.
     weight_rounding: weights of fewer than 8 bits are rounded by what they do to their layer's output:
     mcukit.precision.weight_rounding. bias_correction: biases make up for rounded weights:
     mcukit.precision.bias_correction.
     """
 
     equalization: bool = False
+    map_equalization: bool = True
     weight_rounding: bool = True
     bias_correction: bool = True
 
 
 REPAIRED = Repair()
-UNREPAIRED = Repair(weight_rounding=False, bias_correction=False)
+UNREPAIRED = Repair(map_equalization=False, weight_rounding=False, bias_correction=False)

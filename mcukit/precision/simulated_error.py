@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mcukit.calibration.ranges import Range, choose_range, quantization_of
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
+from mcukit.precision.map_equalization import EqualizedMaps
 from mcukit.precision.output_distance import OutputDistance, default_distance
 from mcukit.precision.plain_rounding import WeightRounding, plain_rounding
 from mcukit.precision.simulation import Change, Simulation
@@ -30,8 +31,9 @@ class SimulatedError:
 
     statistics: of every map over the calibration images. images: those that errors are measured over (N, height, width,
     channels). ranges: the method, one of MAP_RANGE_METHODS, by which maps other than the input get their ranges; each
-    number of bits has its own. weights: how weights are rounded, by default plainly. distance: between outputs, by
-    default what `default_distance` takes for this network. threads: as of Simulation.
+    number of bits has its own. weights: how weights are rounded, by default plainly. equalized: what narrow maps are
+    like with a scale for each channel, where they are to have one. distance: between outputs, by default what
+    `default_distance` takes for this network. threads: as of Simulation.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class SimulatedError:
         *,
         ranges: str = "mse",
         weights: WeightRounding | None = None,
+        equalized: EqualizedMaps | None = None,
         distance: OutputDistance | None = None,
         threads: int = 0,
     ) -> None:
@@ -53,6 +56,16 @@ class SimulatedError:
         self._groups = quantization_groups(graph)
         self._nodes = {node.name: node for node in graph.nodes if node.operator.has_weights}
         self._grids = {bits: self._map_grids(statistics, ranges, bits) for bits in MAP_BITS}
+        self._equalized = () if equalized is None else equalized.sets
+        self._channel_grids = (
+            {}
+            if equalized is None
+            else {
+                bits: equalized.grids(self._map_grids(equalized.statistics, ranges, bits))
+                for bits in MAP_BITS
+                if bits < 8
+            }
+        )
         self._rounded: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         self._float = self._simulation.run(images)
 
@@ -62,8 +75,7 @@ class SimulatedError:
 
     def outputs(self, precision: Precision, images: FloatArray | None = None) -> tuple[FloatArray, ...]:
         """Outputs in front of a softmax, of other images than those of the error if there are any."""
-        wanted = {self._groups[name]: bits for name, bits in precision.maps.items()}
-        maps = {name: self._grids[wanted.get(group, 8)][name] for name, group in self._groups.items()}
+        maps = self._chosen_grids(precision)
         weights = {name: self._filter(node, precision.weight_bits(name)) for name, node in self._nodes.items()}
         return self._simulation.run(self._images if images is None else images, Change(maps, weights))
 
@@ -84,10 +96,21 @@ class SimulatedError:
         return tuple(errors)
 
     def _change(self, precision: Precision) -> Change:
-        wanted = {self._groups[name]: bits for name, bits in precision.maps.items()}
-        maps = {name: self._grids[wanted[group]][name] for name, group in self._groups.items() if group in wanted}
+        narrowed = {self._groups[name] for name in precision.maps}
+        chosen = self._chosen_grids(precision)
+        maps = {name: chosen[name] for name, group in self._groups.items() if group in narrowed}
         weights = {name: self._filter(self._nodes[name], bits) for name, bits in precision.weights.items()}
         return Change(maps, weights)
+
+    def _chosen_grids(self, precision: Precision) -> dict[str, Quantization]:
+        """The grid of every map, with scales for its channels where it gains from them."""
+        bits = {self._groups[name]: width for name, width in precision.maps.items()}
+        widths = {name: bits.get(group, 8) for name, group in self._groups.items()}
+        grids = {name: self._grids[width][name] for name, width in widths.items()}
+        for linked in self._equalized:
+            if linked.is_narrow(precision, self._groups):
+                grids |= {name: self._channel_grids[widths[name]][name] for name in linked.maps if widths[name] < 8}
+        return grids
 
     def _filter(self, node: Node, bits: int) -> tuple[Tensor, Tensor]:
         key = node.name, bits

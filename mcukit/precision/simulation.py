@@ -39,7 +39,8 @@ MOST_IMAGES = 64
 class Change:
     """What is different from the graph that is simulated.
 
-    maps: grids by the map's name; None leaves a map unrounded. Maps that share a quantization are named one by one.
+    maps: grids by the map's name, with one scale or one for each channel; None leaves a map unrounded. Maps that share
+    a quantization are named one by one.
     weights: weights and bias by the node's name, integers with a quantization or float32 without.
     """
 
@@ -192,11 +193,11 @@ class _Grid:
         ]
         inputs = [
             helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-            for name, shape in (("map", None), ("scale", []))
+            for name, shape in (("map", None), ("scale", ["channels"]))
         ]
         inputs += [
-            helper.make_tensor_value_info(name, onnx.TensorProto.INT8, [])
-            for name in ("zero_point", "minimum", "maximum")
+            helper.make_tensor_value_info(name, onnx.TensorProto.INT8, shape)
+            for name, shape in (("zero_point", ["channels"]), ("minimum", []), ("maximum", []))
         ]
         outputs = [helper.make_tensor_value_info("rounded", onnx.TensorProto.FLOAT, None)]
         model = helper.make_model(
@@ -209,9 +210,13 @@ class _Grid:
     def rounded(self, value: onnxruntime.OrtValue, grid: Quantization | None) -> onnxruntime.OrtValue:
         if grid is None:
             return value
-        integers = {"zero_point": grid.zero_point, "minimum": grid.minimum, "maximum": grid.maximum}
-        feeds = {name: np.array(number, np.int8) for name, number in integers.items()}
-        feeds["scale"] = np.array(grid.tensor_scale, np.float32)
+        # One scale for all channels, or one for each.
+        channels = value.shape()[1]
+        feeds = {
+            name: np.array(number, np.int8) for name, number in (("minimum", grid.minimum), ("maximum", grid.maximum))
+        }
+        feeds["scale"] = np.broadcast_to(grid.scale, channels).astype(np.float32)
+        feeds["zero_point"] = np.full(channels, grid.zero_point, np.int8)
         values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in feeds.items()}
         return self._session.run_with_ort_values(["rounded"], {"map": value, **values})[0]
 

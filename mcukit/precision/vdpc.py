@@ -102,10 +102,6 @@ class PatchClasses:
         """Row and column of the positions that keep 8 bits."""
         return tuple(position.tile for position in self.positions if position.is_outlier)
 
-    @property
-    def ordinary_tiles(self) -> tuple[tuple[int, int], ...]:
-        return tuple(position.tile for position in self.positions if not position.is_outlier)
-
     def has_outliers(self, values: Int8Array) -> npt.NDArray[np.bool_]:
         """(images, positions): what a device finds in stored values (images, height, width, channels)."""
         return self.count_outliers(values) >= np.array([position.count for position in self.positions])
@@ -132,6 +128,7 @@ def classify_patches(tiles: StageTiles, values: Int8Array, options: VdpcOptions 
         raise McukitError(
             "too-few-images",
             f"{len(values)} calibration images are too few to tell where outliers are: it takes {FEWEST_IMAGES}",
+            where="--calibration",
             hint=f"calibrate on at least {FEWEST_IMAGES} images, better 100",
         )
     name = tiles.incoming[0]

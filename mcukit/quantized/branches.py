@@ -142,4 +142,9 @@ def _check_map(model: IntegerModel, narrow: Graph, name: str, leaves: bool) -> N
 
 
 def _bad(reason: str) -> McukitError:
-    return McukitError("bad-branches", f"the two forms of the tiles don't fit together: {reason}")
+    return McukitError(
+        "bad-branches",
+        f"the two forms of the tiles don't fit together: {reason}",
+        where="branches",
+        hint="give the narrow tiles no more bits than the wide ones, and both the same where maps leave the tiles",
+    )

@@ -12,8 +12,8 @@ from typing import Any
 
 from mcukit.report.bits import has_bits
 from mcukit.report.blocks import printable
+from mcukit.report.map_canvas import Rectangle
 from mcukit.report.memory_picture import Box, Guide, Label
-from mcukit.report.tile_picture import Rectangle
 from mcukit.report.units import count, kibibytes, short_name, size, thousands
 
 _WIDTH = 1040.0

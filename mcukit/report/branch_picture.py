@@ -15,11 +15,10 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.receptive_field import grid_shares
 from mcukit.planning.tiles import StageTiles
 from mcukit.report.blocks import Column, Table, printable
-from mcukit.report.tile_picture import Rectangle
+from mcukit.report.map_canvas import MapCanvas, Rectangle
 from mcukit.report.units import ABSENT, count, short_name
 
 _LONGEST_SIDE, _SHORTEST_SIDE = 460.0, 90.0
-_MARGIN = 1.0
 _UNKNOWN = 0.3
 _LETTER, _LINE = 6.2, 14.0
 _MOST_HALOS = 36
@@ -66,22 +65,22 @@ def branch_picture(flow: Dataflow, branches: Mapping[str, Any]) -> BranchPicture
     tiles = branch_tiles(flow)
     name = max(tiles.incoming, key=lambda incoming: flow.whole(incoming).pixels)
     whole = flow.whole(name)
-    units = _units(whole)
+    canvas = MapCanvas(whole, _LONGEST_SIDE, _SHORTEST_SIDE)
     shares = grid_shares(whole.rows, whole.columns, tiles.stage)
     reads = {tile: inputs[name] for tile, inputs in tiles.inputs.items()}
     bits = _branch_bits(flow, tiles)
     entries = {(entry["tile"][0], entry["tile"][1]): entry for entry in branches["tiles"]}
     patches = []
     for tile, entry in entries.items():
-        kind, share = _kind(branches, entry), _rectangle(shares[tile], units)
+        kind, share = _kind(branches, entry), canvas.rectangle(shares[tile])
         strength = _strength(branches, entry) if kind == "either" else 1.0
         lines = tuple(_written(share, _texts(bits[kind], kind, entry)))
         title = _title(tile, reads[tile], bits[kind], entry)
-        patches.append(Patch(kind, strength, share, _rectangle(reads[tile], units), title, lines))
+        patches.append(Patch(kind, strength, share, canvas.rectangle(reads[tile]), title, lines))
     return BranchPicture(
-        width=whole.columns * units[1] + 2 * _MARGIN,
-        height=whole.rows * units[0] + 2 * _MARGIN,
-        map=_rectangle(whole, units),
+        width=canvas.width,
+        height=canvas.height,
+        map=canvas.rectangle(whole),
         patches=tuple(patches),
         keys=tuple((kind, f"{_MEANING[kind]}: {bits[kind]} bits") for kind in _KINDS if _occurs(kind, patches)),
         halos=len(patches) <= _MOST_HALOS and any(reads[tile] != shares[tile] for tile in reads),
@@ -121,21 +120,6 @@ def _branch_bits(flow: Dataflow, tiles: StageTiles) -> dict[str, str]:
         widths = {pair[form].output_form.bits for pair in inner}
         texts.append("/".join(str(bits) for bits in sorted(widths, reverse=True)))
     return {"wide": texts[0], "narrow": texts[1], "either": f"{texts[0]} or {texts[1]}"}
-
-
-def _units(whole: Region) -> tuple[float, float]:
-    """Height and width of a pixel: as much for both unless that would make one side of the map too short."""
-    unit = (_LONGEST_SIDE - 2 * _MARGIN) / max(whole.rows, whole.columns)
-    return max(unit, _SHORTEST_SIDE / whole.rows), max(unit, _SHORTEST_SIDE / whole.columns)
-
-
-def _rectangle(region: Region, units: tuple[float, float]) -> Rectangle:
-    return Rectangle(
-        _MARGIN + region.first_column * units[1],
-        _MARGIN + region.first_row * units[0],
-        region.columns * units[1],
-        region.rows * units[0],
-    )
 
 
 def _texts(bits: str, kind: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

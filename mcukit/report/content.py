@@ -19,6 +19,7 @@ from mcukit.planning.search import FoundPlan
 from mcukit.precision.quantmcu import branch_bitops
 from mcukit.precision.vdpc import PatchClasses
 from mcukit.quantized.integer import IntegerModel, Layer
+from mcukit.report.core import core_content
 from mcukit.report.metrics import ErrorMetrics
 from mcukit.report.precision import layer_bitops, narrow_content, precision_content, tile_shares
 
@@ -91,6 +92,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
         "name": model.name,
         "model": model.name,
         "board": None if board is None else board.id,
+        "core": core_content(board),
         "kernels": PORTABLE if board is None else board.kernels,
         "plan": {
             "schedule": plan.schedule,

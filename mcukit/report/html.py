@@ -20,6 +20,7 @@ from mcukit.report.bits import bitops_text, bits_title, has_bits, map_bits, prec
 from mcukit.report.bits_picture import bits_picture
 from mcukit.report.blocks import Table, printable
 from mcukit.report.branch_picture import BranchPicture, branch_picture
+from mcukit.report.core import estimate_facts
 from mcukit.report.memory import memory_timelines, phases
 from mcukit.report.memory_picture import MemoryPicture, memory_picture
 from mcukit.report.stages import StageView, stage_views, stages_table
@@ -127,7 +128,7 @@ def _cards(content: Mapping[str, Any]) -> list[tuple[str, str]]:
             cards.append(("top-1, float", percent(accuracy["float_top1"])))
     if emulation:
         cards.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
-    return cards
+    return [*cards, *estimate_facts(content)]
 
 
 def _bars(content: Mapping[str, Any]) -> list[_Bar]:

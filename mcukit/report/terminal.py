@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
+from mcukit.report.core import estimate_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.insert(0, ("board", content["board"]))
     if has_bits(content):
         facts.extend(precision_facts(content))
+    facts.extend(estimate_facts(content))
     emulation = content["emulation"]
     if emulation is not None:
         facts.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
@@ -160,7 +162,7 @@ def evaluation_view(evaluation: Evaluation) -> list[Block]:
     rows = [("top-1", percent(evaluation.top1), percent(evaluation.float_top1))]
     if evaluation.top5 is not None:
         rows.append(("top-5", percent(evaluation.top5), percent(evaluation.float_top5)))
-    columns = (Column("accuracy"), Column("int8", right=True), Column("float", right=True))
+    columns = (Column("accuracy"), Column("integers", right=True), Column("float", right=True))
     facts = [("executor", evaluation.target), ("images", count(evaluation.n))]
     if evaluation.agreement is not None:
         facts.append(("same answer as float", percent(evaluation.agreement)))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Rectangle", "TilePicture", "TileShape", "tile_picture"]
+__all__ = ["TilePicture", "TileShape", "tile_picture"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,23 +13,13 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.receptive_field import grid_shares
 from mcukit.planning.tiles import StageTiles
 from mcukit.report.blocks import printable
+from mcukit.report.map_canvas import MapCanvas, Rectangle
 from mcukit.report.units import short_name
 
 _LARGEST_SIDE = 340.0
 _SHORTEST_SIDE = 60.0
-_MARGIN = 1.0
 _MOST_TILES = 1024
 """Of a grid with more tiles only the chosen one is drawn: the others would be a few pixels each."""
-
-
-@dataclass(frozen=True)
-class Rectangle:
-    """In the units of the picture."""
-
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 @dataclass(frozen=True)
@@ -57,36 +47,21 @@ def tile_picture(flow: Dataflow, tiles: StageTiles) -> TilePicture:
     """The picture of a stage on the largest of the maps that it reads."""
     name = max(tiles.incoming, key=lambda incoming: flow.whole(incoming).pixels)
     whole = flow.whole(name)
-    units = _units(whole)
+    canvas = MapCanvas(whole, _LARGEST_SIDE, _SHORTEST_SIDE)
     reads = {tile: inputs.get(name, Region(0, 0, 0, 0)) for tile, inputs in tiles.inputs.items()}
     shares = grid_shares(whole.rows, whole.columns, tiles.stage)
     largest = max(reads, key=lambda tile: reads[tile].pixels)
 
     def shape(tile: tuple[int, int]) -> TileShape:
-        return TileShape(_rectangle(shares[tile], units), _rectangle(reads[tile], units), _title(tile, shares, reads))
+        return TileShape(canvas.rectangle(shares[tile]), canvas.rectangle(reads[tile]), _title(tile, shares, reads))
 
     return TilePicture(
-        width=whole.columns * units[1] + 2 * _MARGIN,
-        height=whole.rows * units[0] + 2 * _MARGIN,
-        map=_rectangle(whole, units),
+        width=canvas.width,
+        height=canvas.height,
+        map=canvas.rectangle(whole),
         tiles=tuple(shape(tile) for tile in reads) if len(reads) <= _MOST_TILES else (),
         chosen=shape(largest),
         facts=_facts(flow, name, largest, shares, reads),
-    )
-
-
-def _units(whole: Region) -> tuple[float, float]:
-    """Height and width of a pixel: as much for both unless that would make one side of the map too short."""
-    unit = (_LARGEST_SIDE - 2 * _MARGIN) / max(whole.rows, whole.columns)
-    return max(unit, _SHORTEST_SIDE / whole.rows), max(unit, _SHORTEST_SIDE / whole.columns)
-
-
-def _rectangle(region: Region, units: tuple[float, float]) -> Rectangle:
-    return Rectangle(
-        _MARGIN + region.first_column * units[1],
-        _MARGIN + region.first_row * units[0],
-        region.columns * units[1],
-        region.rows * units[0],
     )
 
 

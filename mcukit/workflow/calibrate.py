@@ -6,7 +6,7 @@ from __future__ import annotations
 __all__ = ["Quantized", "calibration_data", "quantize_float"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,25 +15,24 @@ import numpy.typing as npt
 from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
-from mcukit.calibration.ranges import DEFAULT_RANGES, RANGE_METHODS, choose_range
+from mcukit.calibration.ranges import DEFAULT_RANGES, RANGE_METHODS
 from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.planning.plan import Stage
-from mcukit.precision.calibrated import quantize_calibrated
+from mcukit.precision.calibrated import float_basis, quantize_calibrated
+from mcukit.precision.repair import REPAIRED
 from mcukit.precision.sensitivity import SensitivityResult
 from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.precision.vdpc import PatchClasses
 from mcukit.quantized.integer import IntegerModel
-from mcukit.quantized.lower import lower
-from mcukit.quantized.precision import Precision
-from mcukit.quantized.quantize import quantize_graph
 from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.workflow.bits_request import BitsRequest
 from mcukit.workflow.mixed import Calibrated, FoundBits, bits_by_sensitivity, bits_by_vdqs, bits_of_plan
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.progress import Progress
+from mcukit.workflow.room import Room
 
 SYNTHETIC_IMAGES = 32
 ERROR_IMAGES = 8
@@ -69,13 +68,17 @@ def quantize_float(
     calibrated = Calibrated(float_model, statistics, inputs)
     asked = request or BitsRequest()
     found = _bits(calibrated, options, report, asked)
+    precision = asked.given.precision if found is None else found.precision
+    # Tiles of fewer bits share their weights with those of 8: what these are made for, channels included.
+    repair = REPAIRED if asked.given.branching is None else replace(REPAIRED, map_equalization=False)
     model = quantize_calibrated(
         float_model,
         statistics,
         inputs,
         ranges=ranges,
         bias_correction=options.bias_correction,
-        precision=asked.given.precision if found is None else found.precision,
+        precision=precision,
+        repair=repair,
         progress=partial(report, "choose ranges"),
     )
     stages: tuple[Stage, ...] | None = None
@@ -85,7 +88,8 @@ def quantize_float(
         model, classes = result.model, result.classes
     elif asked.first is not None:
         model = bits_of_plan(calibrated, model, asked.given, asked.first)
-    errors = _measure_errors(float_model, model, inputs[:ERROR_IMAGES])
+    basis = float_basis(float_model, inputs, precision, repair)
+    errors = _measure_errors(basis, model, inputs[:ERROR_IMAGES])
     search = None if found is None else found.search
     has_data = options.calibration is not None
     return Quantized(model, preprocessing, has_data, errors, stages, classes, search)
@@ -95,15 +99,8 @@ def _bits(calibrated: Calibrated, options: QuantizeOptions, report: Progress, re
     """The bits that a search by sensitivity finds; None where nobody asked for one."""
     if options.bits is None or options.bits.search != "sensitivity":
         return None
-    fits = request.fits
-    if fits is None:
-        return bits_by_sensitivity(calibrated, options.bits, report)
-    spans = {name: choose_range(item, "min-max") for name, item in calibrated.statistics.items()}
-
-    def planned(precision: Precision) -> bool:
-        return fits(lower(quantize_graph(calibrated.graph, spans, precision)))
-
-    return bits_by_sensitivity(calibrated, options.bits, report, planned)
+    room = None if request.fits is None else Room(request.fits, request.sram, options.push_rows)
+    return bits_by_sensitivity(calibrated, options.bits, report, room)
 
 
 def _range_method(options: QuantizeOptions) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from mcukit.boards import CORES, Core, load_board
 from mcukit.emulation.planned_reference import run_planned_reference
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.runner import run_on_target
@@ -45,15 +46,27 @@ class Execution:
 
 
 def check_executor(on: str) -> None:
-    """Raises McukitError "unknown-target"."""
-    if on not in EXECUTORS:
-        raise McukitError(
-            "unknown-target",
-            f"there is no target '{on}'",
-            where="--on",
-            hint=f"choose one of {', '.join(EXECUTORS)}",
-            exit_code=2,
-        )
+    """Raises McukitError "unknown-target", or "not-emulated" for a core or a board that nothing emulates."""
+    if on in EXECUTORS:
+        return
+    core = CORES.get(on) or _core_of_board(on)
+    choices = f"choose one of {', '.join(EXECUTORS)}"
+    if core is None:
+        raise McukitError("unknown-target", f"there is no target '{on}'", where="--on", hint=choices, exit_code=2)
+    what = f"'{on}'" if on == core.name else f"'{on}', a board with {core.name},"
+    if core.emulation_target is None:
+        hint = f"{core.not_emulated}; --on host runs the same C"
+        raise McukitError("not-emulated", f"nothing emulates {what.rstrip(',')}", where="--on", hint=hint, exit_code=2)
+    hint = f"write --on {core.emulation_target}"
+    raise McukitError("unknown-target", f"{what} is no target", where="--on", hint=hint, exit_code=2)
+
+
+def _core_of_board(id_or_path: str) -> Core | None:
+    """The core of a board; None if there is no such board."""
+    try:
+        return CORES[load_board(id_or_path).core]
+    except McukitError:
+        return None
 
 
 def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, jobs: int = 1) -> Execution:

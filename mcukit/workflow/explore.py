@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from mcukit.calibration.float_model import FloatModel
-from mcukit.calibration.ranges import choose_range
 from mcukit.errors import McukitError
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
@@ -23,20 +22,19 @@ from mcukit.planning.plan_file import plan_text
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import FoundPlan, PlanSearch, default_shapes
 from mcukit.precision.bitops import BitopsCost, macs_of_stages
-from mcukit.precision.sensitivity import SearchStep
+from mcukit.precision.sensitivity import Cost, SearchStep
 from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.quantized.integer import IntegerModel
-from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import INT8, Precision
-from mcukit.quantized.quantize import quantize_graph
 from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.calibrate import calibration_data
-from mcukit.workflow.mixed import Calibrated, bits_by_sensitivity
+from mcukit.workflow.mixed import Calibrated, SensitivitySearch
 from mcukit.workflow.options import QuantizeOptions, with_settings
 from mcukit.workflow.progress import Progress, no_progress
+from mcukit.workflow.room import memory_costs, whole_model
 
 MOST_STEPS = 8
-"""Precisions that are planned: planning takes seconds for each."""
+"""Precisions that are planned for each way of searching: planning takes seconds for each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +102,7 @@ def explore(
     values, preprocessing = calibration_data(graph, chosen)
     inputs, model = preprocessing.apply(values), FloatModel(graph)
     calibrated = Calibrated(model, cached_statistics(model, inputs, partial(report, "calibrate")), inputs)
-    steps = _spread([step for step in bits_by_sensitivity(calibrated, bits, report).search.steps if step.measured])
+    steps = _steps(SensitivitySearch(calibrated, bits, report), target)
     choices: list[Choice] = []
     for number, step in enumerate(steps):
         report("plan", number, len(steps))
@@ -131,6 +129,21 @@ def choice_plan(choice: Choice) -> str:
     return plan_text(stages, choice.model, places=False)
 
 
+def _steps(search: SensitivitySearch, target: str) -> list[SearchStep]:
+    """Precisions that are worth a plan, the first of 8 bits: by fewer BitOPs, and by fewer bytes under several cuts."""
+    graph, statistics = search.calibrated.graph, search.calibrated.statistics
+    costs: list[Cost] = [search.bitops]
+    for pushed in (False, True) if search.options.maps else ():
+        # Nothing fits no bytes: each step is one by which less does not fit.
+        costs += memory_costs(graph, statistics, 0, pushed=pushed, target=target)
+    found = [_spread([step for step in search.run(cost).steps if step.measured is not None]) for cost in costs]
+    return list({_widths(step): step for steps in found for step in steps}.values())
+
+
+def _widths(step: SearchStep) -> tuple[frozenset[tuple[str, int]], frozenset[tuple[str, int]]]:
+    return frozenset(step.precision.maps.items()), frozenset(step.precision.weights.items())
+
+
 def _spread(steps: Sequence[SearchStep]) -> list[SearchStep]:
     """At most MOST_STEPS of them, the first and the last among these."""
     if len(steps) <= MOST_STEPS:
@@ -140,8 +153,7 @@ def _spread(steps: Sequence[SearchStep]) -> list[SearchStep]:
 
 def _choices(calibrated: Calibrated, step: SearchStep, base: float, target: str) -> Iterator[Choice]:
     """The cheapest and the smallest plan of one precision, with the input whole and pushed."""
-    spans = {name: choose_range(item, "min-max") for name, item in calibrated.statistics.items()}
-    model = lower(quantize_graph(calibrated.graph, spans, step.precision))
+    model = whole_model(calibrated.graph, calibrated.statistics, step.precision)
     flow, costs = Dataflow(model), load_costs(target)
     whole = PlanSearch(flow, costs, default_shapes())
     pushed = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=True)

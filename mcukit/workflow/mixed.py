@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Calibrated", "FoundBits", "bits_by_sensitivity", "bits_by_vdqs", "bits_of_plan"]
+__all__ = ["Calibrated", "FoundBits", "SensitivitySearch", "bits_by_sensitivity", "bits_by_vdqs", "bits_of_plan"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,10 +25,12 @@ from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import Branching, PlanBits
 from mcukit.planning.tiles import stage_tiles
 from mcukit.precision.bitops import BitopsCost
+from mcukit.precision.map_equalization import equalized_maps
 from mcukit.precision.output_distance import softmax_divergence
 from mcukit.precision.plain_rounding import WeightRounding, rounding_of
 from mcukit.precision.quantmcu import QuantmcuResult, narrowed_model, with_narrow_tiles
 from mcukit.precision.sensitivity import (
+    Cost,
     SearchStep,
     SensitivityResult,
     Target,
@@ -36,6 +38,7 @@ from mcukit.precision.sensitivity import (
     search_sensitivity,
 )
 from mcukit.precision.simulated_error import SimulatedError
+from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.packing import MAP_BITS
@@ -43,12 +46,10 @@ from mcukit.quantized.precision import INT8, Precision, check_precision, quantiz
 from mcukit.quantized.quantize import quantize_graph
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.progress import Progress
+from mcukit.workflow.room import Room, memory_costs, whole_model
 
 NARROW_RANGES = "percentile"
 """Of maps while bits are searched: with 4 bits it leaves a fifth of the error that the least squares leave."""
-
-Fits = Callable[[Precision], bool]
-"""Whether a network with these bits can be planned within the budget."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,68 +74,105 @@ class FoundBits:
 
 
 def bits_by_sensitivity(
-    calibrated: Calibrated, options: BitsOptions, report: Progress, fits: Fits | None = None
+    calibrated: Calibrated, options: BitsOptions, report: Progress, room: Room | None = None
 ) -> FoundBits:
     """Narrows what is missed least, as far as options.max_error allows, or until there are few enough BitOPs.
 
-    fits: where a budget is given, the first step whose plan fits, and that has few enough BitOPs if that was asked for,
-    is taken, which has the least error.
+    room: where a budget is given, bits are taken whose plan fits, with few enough BitOPs if that was asked for, and the
+    least error at which the search comes to that. Stages are cut in several ways for it, and bytes that don't fit go
+    before BitOPs.
     Raises McukitError "budget-exceeded" where none fits within the error, or none has so few BitOPs.
     """
-    graph, inputs = calibrated.graph, calibrated.inputs
-    images = inputs[np.linspace(0, len(inputs) - 1, min(options.images, len(inputs))).astype(np.int64)]
-    rounding = rounded_weights(calibrated, report) if options.weights else None
-    distance = softmax_divergence if _has_classes(graph) else None
-    errors = SimulatedError(
-        graph, calibrated.statistics, images, ranges=NARROW_RANGES, weights=rounding, distance=distance
-    )
-    narrow = (4, 2)
-    sensitivities = measure_sensitivities(
-        graph,
-        errors,
-        map_bits=narrow if options.maps else (),
-        weight_bits=narrow if options.weights else (),
-        progress=partial(report, "measure sensitivities"),
-    )
-    cost = BitopsCost(graph)
-    limit = None if options.bitops is None else cost(INT8) / options.bitops
-    if fits is None:
-        found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error, limit))
+    search = SensitivitySearch(calibrated, options, report)
+    limit = None if options.bitops is None else search.bitops(INT8) / options.bitops
+    if room is None:
+        found = search.run(search.bitops, limit)
         step = found.choice
     else:
-        # Few enough BitOPs may still be too many bytes.
-        found = search_sensitivity(graph, errors, sensitivities, cost, Target(options.max_error))
-        step = _first_that_fits(found, fits, limit, options.max_error)
-    if limit is not None and step.cost > limit:
+        found, step = _roomy(search, room, limit)
+    if limit is not None and search.bitops(step.precision) > limit:
         raise McukitError(
             "budget-exceeded",
             f"bits that add at most {options.max_error:g} to the error at the output make "
-            f"{cost(INT8) / step.cost:.2f} times fewer BitOPs, and {options.bitops:g} times were asked for",
+            f"{search.bitops(INT8) / search.bitops(step.precision):.2f} times fewer BitOPs, and {options.bitops:g} "
+            "times were asked for",
             where="--bitops",
             hint="allow a larger error with --max-error, or ask for less",
         )
     return FoundBits(step.precision, found)
 
 
-def _first_that_fits(found: SensitivityResult, fits: Fits, limit: float | None, max_error: float) -> SearchStep:
-    """Every step has fewer bits than the one before, and so needs no more memory. limit: of BitOPs."""
-    high = found.chosen
-    few = (position for position in range(high) if limit is None or found.steps[position].cost <= limit)
-    low = next(few, high)
-    if not fits(found.steps[high].precision):
+class SensitivitySearch:
+    """Errors that were measured once, for searches by any cost. bitops: the usual one."""
+
+    def __init__(self, calibrated: Calibrated, options: BitsOptions, report: Progress) -> None:
+        graph, inputs = calibrated.graph, calibrated.inputs
+        images = inputs[np.linspace(0, len(inputs) - 1, min(options.images, len(inputs))).astype(np.int64)]
+        self.calibrated, self.options, self.bitops = calibrated, options, BitopsCost(graph)
+        self._errors = SimulatedError(
+            graph,
+            calibrated.statistics,
+            images,
+            ranges=NARROW_RANGES,
+            weights=rounded_weights(calibrated, report) if options.weights else None,
+            equalized=equalized_maps(calibrated.model, inputs, cached_statistics),
+            distance=softmax_divergence if _has_classes(graph) else None,
+        )
+        narrow = (4, 2)
+        self._sensitivities = measure_sensitivities(
+            graph,
+            self._errors,
+            map_bits=narrow if options.maps else (),
+            weight_bits=narrow if options.weights else (),
+            progress=partial(report, "measure sensitivities"),
+        )
+
+    def run(self, cost: Cost, limit: float | None = None) -> SensitivityResult:
+        """Step by step, as far as the options allow. limit: of the cost, where the search may stop."""
+        target = Target(self.options.max_error, limit)
+        return search_sensitivity(self.calibrated.graph, self._errors, self._sensitivities, cost, target)
+
+
+def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[SensitivityResult, SearchStep]:
+    """Of the steps that fit and have few enough BitOPs, over all costs, the one of the least error."""
+    calibrated = search.calibrated
+    costs: list[Cost] = [search.bitops]
+    if room.sram is not None and search.options.maps:
+        costs += memory_costs(calibrated.graph, calibrated.statistics, room.sram, pushed=room.pushed)
+
+    def fits(step: SearchStep) -> bool:
+        return room.fits(whole_model(calibrated.graph, calibrated.statistics, step.precision))
+
+    best: tuple[SensitivityResult, SearchStep] | None = None
+    for cost in costs:
+        # Few enough BitOPs may still be too many bytes.
+        found = search.run(cost)
+        few = [s for s in found.steps[: found.chosen + 1] if limit is None or search.bitops(s.precision) <= limit]
+        step = _first_that_fits(few or [found.choice], fits)
+        if step is not None and (best is None or step.error < best[1].error):
+            best = found, step
+    if best is None:
         raise McukitError(
             "budget-exceeded",
-            f"no bits that add at most {max_error:g} to the error at the output make the network fit",
+            f"no bits that add at most {search.options.max_error:g} to the error at the output make the network fit",
             where="--bits auto",
             hint="allow a larger error with --max-error, give a larger budget, or push rows of the input: --push-rows",
         )
+    return best
+
+
+def _first_that_fits(steps: Sequence[SearchStep], fits: Callable[[SearchStep], bool]) -> SearchStep | None:
+    """Every step has fewer bits than the one before, and so needs no more memory; None if not even the last fits."""
+    low, high = 0, len(steps) - 1
+    if not fits(steps[high]):
+        return None
     while low < high:
         middle = (low + high) // 2
-        if fits(found.steps[middle].precision):
+        if fits(steps[middle]):
             high = middle
         else:
             low = middle + 1
-    return found.steps[high]
+    return steps[high]
 
 
 def _has_classes(graph: Graph) -> bool:

@@ -51,7 +51,7 @@ def make_plan(model: IntegerModel, options: QuantizeOptions, board: Board | None
 
     Raises McukitError: what `load_plan` and `choose_plan` raise, and "budget-exceeded".
     """
-    target = board.emulation_target if board else DEFAULT_TARGET
+    target = board.cost_target if board else DEFAULT_TARGET
     if options.plan in SCHEDULES:
         request = PlanRequest(str(options.plan), options.push_rows, budget.sram, target)
         found = _search(model, request, budget)

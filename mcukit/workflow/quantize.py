@@ -103,7 +103,7 @@ def _plan_for(quantized: Quantized, options: QuantizeOptions, board: Board | Non
         return make_plan(quantized.model, options, board, budget)
     plan = plan_of(Dataflow(quantized.model), stages, regions=budget.regions, weight_regions=budget.weight_regions)
     budget.check_sram(plan)
-    return Planned(plan, "patches", None, board.emulation_target if board else DEFAULT_TARGET)
+    return Planned(plan, "patches", None, board.cost_target if board else DEFAULT_TARGET)
 
 
 def _quantize(graph: Graph, options: QuantizeOptions, report: Progress, request: BitsRequest) -> Quantized:
@@ -154,8 +154,8 @@ def _files(
 
 
 def _measure(model: IntegerModel, c_files: Mapping[str, str], board: Board | None) -> Measurement | None:
-    """Counts on the board's core; None without a board or without the tools, which `mcukit emulate` then names."""
-    if board is None:
+    """Counts on the board's core; None without a board, where nothing emulates its core, or without the tools."""
+    if board is None or board.emulation_target is None:
         return None
     try:
         return measure(model, file_stem(model.name), c_files, board.emulation_target)

@@ -52,7 +52,7 @@ def random_inputs(build: Build, count: int = RANDOM_INPUTS, seed: int = 0) -> In
 def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verification:
     """Compares every map that the executor shows with the reference's.
 
-    on: plan, host, cortex-m4, cortex-m7, riscv32, tflm or litert. inputs: (N, input bytes) int8, random by default.
+    on: plan, host, an emulated core, tflm or litert. inputs: (N, input bytes) int8, random by default.
     Raises McukitError "unsuitable-target" where there is nothing to compare.
     """
     fed = random_inputs(build) if inputs is None else inputs

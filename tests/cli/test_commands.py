@@ -17,6 +17,7 @@ from mcukit.calibration.ranges import RANGE_METHODS
 from mcukit.cli import demo as demo_command
 from mcukit.cli.quantize import RANGES
 from mcukit.errors import McukitError
+from mcukit.resources import boards_dir
 from mcukit.workflow.verify import Difference, Verification
 from tests.importers.onnx_text import network
 
@@ -226,16 +227,88 @@ def test_an_unknown_target_is_usage(run: Run, build: Path, command: str) -> None
     assert "cortex-m4" in parsed(result)["error"]["hint"]
 
 
+@pytest.mark.parametrize(
+    ("on", "code", "said"),
+    [
+        ("xtensa-lx6", "not-emulated", "nothing emulates 'xtensa-lx6'"),
+        ("esp32dev", "not-emulated", "nothing emulates 'esp32dev', a board with xtensa-lx6"),
+        ("nucleo_u575zi_q", "unknown-target", "write --on cortex-m33"),
+        ("rv32imc", "unknown-target", "write --on riscv32"),
+        ("boards/none.toml", "unknown-target", "choose one of reference"),
+    ],
+)
+def test_cores_and_boards_are_no_targets(run: Run, build: Path, on: str, code: str, said: str) -> None:
+    result = run("verify", build, "--on", on, "--json")
+    error = parsed(result)["error"]
+    assert (result.exit_code, error["code"], error["where"]) == (2, code, "--on")
+    assert said in f"{error['message']}: {error['hint']}"
+
+
 def test_boards(run: Run) -> None:
     listed = parsed(run("boards", "--json"))["boards"]
-    assert listed
+    assert len(listed) >= 14
     assert all(board["sram_bytes"] > 0 and board["flash_bytes"] > 0 for board in listed)
     text = run("boards").stdout
     for board in listed:
         assert board["id"] in text
         one = parsed(run("boards", board["id"], "--json"))["board"]
-        assert (one["id"], one["sram_bytes"]) == (board["id"], board["sram_bytes"])
-        assert board["name"] in run("boards", board["id"]).stdout
+        assert {key: one[key] for key in board} == board
+        shown = run("boards", board["id"]).stdout
+        assert board["name"] in shown
+        assert all(source in shown for source in one["sources"])
+
+
+@pytest.mark.parametrize(
+    ("board", "said"),
+    [
+        ("bluepill_f103c8", ("no DSP instructions", "cortex-m3, measured in the emulator", "TX PA9, RX PA10")),
+        ("nano33ble", ("USBD (usb), 115,200 baud", "nano33ble of nordicnrf52, with arduino", "ABX00030")),
+        ("esp32dev", ("nothing: neither", "cortex-m4, in place of those of xtensa-lx6", "ESP-IDF linker script")),
+        ("esp32-c6-devkitc-1", ("rv32imac at 160 MHz", "riscv32", "mpccr", "0x40800000")),
+    ],
+)
+def test_one_board(run: Run, board: str, said: tuple[str, ...]) -> None:
+    text = run("boards", board).stdout
+    assert [words for words in said if words not in text] == []
+
+
+@pytest.fixture
+def own_board(tmp_path: Path) -> Path:
+    """A board that PlatformIO does not know."""
+    path = tmp_path / "mine.toml"
+    text = (boards_dir() / "nucleo_f446re.toml").read_text()
+    path.write_text(text[: text.index("[platformio]")].replace("nucleo_f446re", "mine"))
+    return path
+
+
+def test_a_board_file_does_wherever_an_id_does(run: Run, own_board: Path, model: Path, tmp_path: Path) -> None:
+    assert parsed(run("boards", own_board, "--json"))["board"]["platformio"] is None
+    assert "does not know this board" in run("boards", own_board).stdout
+    shutil.copy(model, tmp_path / "tiny.onnx")
+    (tmp_path / "mcukit.toml").write_text('board = "./mine.toml"\n')
+    for number, words in enumerate((("--board", own_board), ())):
+        fields = parsed(run("quantize", tmp_path / "tiny.onnx", *words, "-o", tmp_path / f"built{number}", "--json"))
+        assert (fields["board"], fields["core"]["costs"], fields["core"]["stand_in"]) == ("mine", "cortex-m4", False)
+        assert fields["emulation"]["target"] == "cortex-m4"
+
+
+def test_a_core_that_nothing_emulates_is_named(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "built"
+    words = ("quantize", model, "--calibration", data, "--scale", "1/255", "--board", "esp32dev", "-o", folder)
+    result = run(*words, "--json")
+    fields = parsed(result)
+    (warning,) = fields["warnings"]
+    assert warning["code"] == "not-emulated"
+    assert "nothing emulates xtensa-lx6" in warning["message"]
+    assert "costs of cortex-m4 in its place" in warning["hint"]
+    assert (fields["emulation"], fields["core"]["emulation_target"], fields["core"]["stand_in"]) == (None, None, True)
+    assert fields["plan"]["search"]["target"] == "cortex-m4"
+    estimate = f"about {fields['plan']['search']['estimated_instructions']:,}, estimated with costs of cortex-m4"
+    assert f"{estimate} in place of xtensa-lx6" in (folder / "report.html").read_text()
+    text = run(*words[:-1], tmp_path / "again").stdout
+    assert f"{estimate} in place of xtensa-lx6" in text
+    assert "mcukit emulate" not in text
+    assert run("verify", folder, "--on", "host").exit_code == 0
 
 
 def test_ops(run: Run) -> None:

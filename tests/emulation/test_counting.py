@@ -135,8 +135,11 @@ def naked_function(text: str) -> str:
 @pytest.mark.parametrize(
     ("target", "loop", "counts", "stack_bytes"),
     [
+        # A Cortex-M3 has no DSP instructions.
+        ("cortex-m3", ARM_LOOP.replace("smlabb", "mla"), ARM_COUNTS, ARM_STACK_BYTES),
         ("cortex-m4", ARM_LOOP, ARM_COUNTS, ARM_STACK_BYTES),
         ("cortex-m7", ARM_LOOP, ARM_COUNTS, ARM_STACK_BYTES),
+        ("cortex-m33", ARM_LOOP, ARM_COUNTS, ARM_STACK_BYTES),
         ("riscv32", RISCV_LOOP, RISCV_COUNTS, RISCV_STACK_BYTES),
     ],
 )
@@ -186,8 +189,15 @@ RISCV_UNCOMPRESSED = replace(RISCV, prologue=".option norvc; " + RISCV_PROLOGUE)
 
 @pytest.mark.parametrize(
     ("target", "assembly"),
-    [("cortex-m4", ARM), ("cortex-m7", ARM), ("riscv32", RISCV), ("riscv32", RISCV_UNCOMPRESSED)],
-    ids=["cortex-m4", "cortex-m7", "riscv32", "riscv32-uncompressed"],
+    # Not the Cortex-M3: it has not all of these.
+    [
+        ("cortex-m4", ARM),
+        ("cortex-m7", ARM),
+        ("cortex-m33", ARM),
+        ("riscv32", RISCV),
+        ("riscv32", RISCV_UNCOMPRESSED),
+    ],
+    ids=["cortex-m4", "cortex-m7", "cortex-m33", "riscv32", "riscv32-uncompressed"],
 )
 def test_instructions_are_of_their_class_and_layer(target: str, assembly: Assembly, write_model: ModelWriter) -> None:
     statements = [assembly.prologue]

@@ -96,7 +96,7 @@ def test_the_host_computes_the_same_bytes(schedule: str, memory: str, tmp_path: 
     require_same_bytes(flow.model, plan, "host", tmp_path)
 
 
-@pytest.mark.parametrize("target", ["cortex-m7", "riscv32"])
+@pytest.mark.parametrize("target", ["cortex-m3", "cortex-m7", "cortex-m33", "riscv32"])
 @pytest.mark.parametrize(("schedule", "memory"), [("stream", "two"), ("mixture", "three")])
 def test_emulated_cores_compute_the_same_bytes(schedule: str, memory: str, target: str, tmp_path: Path) -> None:
     require_tools(target)

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from mcukit.calibration.float_model import FloatModel
-from mcukit.calibration.statistics import collect_statistics
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.ops.activation import RELU, RELU6, UNBOUNDED, Clamp
-from mcukit.ops.conv2d import Conv2d
-from mcukit.precision.equalization import channel_magnitudes, equalizable_pairs, equalize, lift_unreached_limits
+from mcukit.precision.equalization import channel_magnitudes, equalizable_pairs, equalize
 from tests.planning.networks import HALVE, NETWORKS, POINT, Network
 
 
@@ -95,18 +93,3 @@ def test_branches_outputs_and_limits_are_left_alone() -> None:
     branch = net.conv(first, 4)
     assert not equalizable_pairs(net.graph(second, branch))
     assert [pair[0].output for pair in equalizable_pairs(net.graph(net.conv(branch, 2), second))] == [branch]
-
-
-def test_unreached_limits_are_lifted() -> None:
-    graph = chain(RELU6)
-    model, inputs = FloatModel(graph), images(graph, 0.3)
-    statistics = collect_statistics(model, inputs)
-    reached = {name for name, item in statistics.items() if item.maximum >= 6.0}
-    lifted = lift_unreached_limits(graph, statistics)
-    limited = {node.output for node in lifted.nodes if getattr(node.operator, "clamp", None) == RELU6}
-    assert reached
-    assert limited == reached & limited
-    assert 0 < len(limited) < len(graph.nodes) - 1
-    assert np.array_equal(FloatModel(lifted).outputs(inputs)[0], model.outputs(inputs)[0])
-    hardly = lift_unreached_limits(graph, statistics, share=1.0)
-    assert all(node.operator.clamp in (RELU, UNBOUNDED) for node in hardly.nodes if isinstance(node.operator, Conv2d))

@@ -14,9 +14,10 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.schedule import partition, schedule
 from mcukit.quantized.lower import lower
+from mcukit.report.map_canvas import Rectangle
 from mcukit.report.memory import memory_timelines
 from mcukit.report.stages import StageView, group_number, stage_groups, stage_views, stages_table
-from mcukit.report.tile_picture import Rectangle, tile_picture
+from mcukit.report.tile_picture import tile_picture
 from tests.planning.small_network import SAME, network, planned
 
 

@@ -34,7 +34,7 @@ def test_a_measured_build_shows_instructions(content: dict[str, Any]) -> None:
 
 def test_an_evaluation_without_a_float_network() -> None:
     text = plain_text(evaluation_view(Evaluation(10, "host", 90.0, None, None, None, None, None)))
-    assert "top-1     90.00 %      -\n" in text
+    assert "top-1      90.00 %      -\n" in text
     assert "top-5" not in text
     assert "float network" not in text
 

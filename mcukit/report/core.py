@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report says of the board's core: whether it can be emulated, and whose costs its plan was made with."""
+
+from __future__ import annotations
+
+__all__ = ["core_content", "core_facts", "estimate_facts"]
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mcukit.report.units import count
+
+if TYPE_CHECKING:
+    from mcukit.boards import Board
+
+
+def core_content(board: Board | None) -> dict[str, Any] | None:
+    """The fields of report.json; None without a board.
+
+    emulation_target: null where nothing emulates the core, and not_emulated says why. costs: the core whose measured
+    costs plans are made with; stand_in: whether that is another core.
+    """
+    if board is None:
+        return None
+    return {
+        "name": board.core,
+        "emulation_target": board.emulation_target,
+        "not_emulated": board.not_emulated,
+        "costs": board.cost_target,
+        "stand_in": board.costs_stand_in,
+    }
+
+
+def core_facts(core: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The fields of `core_content` for people."""
+    emulated = core["emulation_target"] or f"nothing: {core['not_emulated']}"
+    costs = f"{core['costs']}, measured in the emulator"
+    if core["stand_in"]:
+        costs = f"{core['costs']}, in place of those of {core['name']}: instructions are rough estimates"
+    return [("emulated by", emulated), ("plans with costs of", costs)]
+
+
+def estimate_facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Instructions as the plan's search estimates them, of a build for a board that was not measured."""
+    core, search = content.get("core"), content["plan"]["search"]
+    if core is None or search is None or content.get("emulation"):
+        return []
+    value = f"about {count(search['estimated_instructions'])}, estimated with costs of {core['costs']}"
+    return [("instructions", f"{value} in place of {core['name']}" if core["stand_in"] else value)]

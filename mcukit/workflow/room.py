@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bits searched together with the stages that they run in: bytes that don't fit go before all else."""
+
+from __future__ import annotations
+
+__all__ = ["Room", "memory_costs", "whole_model"]
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mcukit.calibration.ranges import choose_range
+from mcukit.calibration.statistics import MapStatistics
+from mcukit.graph.graph import Graph
+from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
+from mcukit.planning.costs import DEFAULT_TARGET, load_costs
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import Stage
+from mcukit.planning.schedule import partition
+from mcukit.planning.search import PlanSearch, default_shapes
+from mcukit.precision.bitops import BitopsCost
+from mcukit.precision.memory_steps import ExcessBytes, memory_steps
+from mcukit.precision.sensitivity import Cost
+from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.lower import lower
+from mcukit.quantized.precision import INT8, Precision, quantization_groups, widest_choice
+from mcukit.quantized.quantize import quantize_graph
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a network must fit. fits: whether one can be planned in it. sram: bytes, None where only flash is limited.
+
+    pushed: whether rows of the input are pushed.
+    """
+
+    fits: Callable[[IntegerModel], bool]
+    sram: int | None = None
+    pushed: bool = False
+
+
+def whole_model(graph: Graph, statistics: Mapping[str, MapStatistics], precision: Precision) -> IntegerModel:
+    """An integer model of these bits, for its sizes: ranges and weights are those at hand."""
+    spans = {name: choose_range(item, "min-max") for name, item in statistics.items()}
+    return lower(quantize_graph(graph, spans, precision))
+
+
+def memory_costs(
+    graph: Graph, statistics: Mapping[str, MapStatistics], sram: int, *, pushed: bool, target: str = DEFAULT_TARGET
+) -> tuple[Cost, ...]:
+    """What a search over bits can make less so that a network fits `sram` bytes, one cost for each of several cuts.
+
+    Bytes over the budget count more than all BitOPs. Which stages need least memory depends on the bits, and which bits
+    are worth having depends on the stages: so the cuts that suit a network of 8 bits are tried beside those that suit
+    it with all maps at 4, as the two ends of what a search goes through.
+    """
+    bitops, flow = BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8))
+    found: list[Cost] = []
+    for stages in _cuts(graph, statistics, pushed, target):
+        steps = memory_steps(graph, flow, partition(flow, stages, pushed), pushed=pushed)
+        found.append(_memory_first(bitops, ExcessBytes(graph, steps, sram)))
+    return tuple(found)
+
+
+def _memory_first(bitops: Cost, excess: Cost) -> Cost:
+    byte = bitops(INT8)
+    return lambda precision: bitops(precision) + byte * excess(precision)
+
+
+def _cuts(
+    graph: Graph, statistics: Mapping[str, MapStatistics], pushed: bool, target: str
+) -> tuple[tuple[Stage, ...], ...]:
+    """Stages of the smallest arena with 8 bits, and with 4 for every map but the input; each once."""
+    groups = quantization_groups(graph)
+    inputs = {groups[name] for name in graph.inputs}
+    narrow = {group: 4 for group, widths in widest_choice(graph).items() if 4 in widths and group not in inputs}
+    shapes = (LAYER_BY_LAYER, STREAM) if pushed else default_shapes()
+    cuts: dict[tuple[Stage, ...], None] = {}
+    for precision in (INT8, Precision(narrow)):
+        flow = Dataflow(whole_model(graph, statistics, precision))
+        plan = PlanSearch(flow, load_costs(target), shapes, pushed=pushed).smallest()
+        if plan is not None:
+            cuts[plan.plan.stages] = None
+    return tuple(cuts)

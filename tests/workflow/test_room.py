@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bits that are searched together with stages fit, and cost less error than bits that are searched for BitOPs alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcukit.calibration.float_model import FloatModel
+from mcukit.calibration.statistics import collect_statistics
+from mcukit.errors import McukitError
+from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
+from mcukit.planning.costs import load_costs
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.search import PlanSearch
+from mcukit.precision.bitops import BitopsCost
+from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.precision import INT8, Precision, widest_choice
+from mcukit.workflow.bits import BitsOptions
+from mcukit.workflow.mixed import Calibrated, bits_by_sensitivity
+from mcukit.workflow.progress import no_progress
+from mcukit.workflow.room import Room, memory_costs, whole_model
+from tests.planning.networks import HALVE, POINT, Network
+
+
+def _calibrated() -> Calibrated:
+    """A chain whose first maps need most memory and whose last layers most multiplications."""
+    net = Network(16, 16, 3)
+    last = net.conv(net.depthwise(net.conv("input", 8, HALVE)), 16, POINT)
+    last = net.conv(net.depthwise(last, HALVE), 48, POINT)
+    graph = net.graph(net.dense(net.conv(last, 48), 4))
+    model = FloatModel(graph)
+    inputs = np.random.default_rng(3).normal(size=(24, 16, 16, 3)).astype(np.float32)
+    return Calibrated(model, collect_statistics(model, inputs), inputs)
+
+
+CALIBRATED = _calibrated()
+
+
+def smallest(model: IntegerModel, *, pushed: bool) -> int:
+    found = PlanSearch(Dataflow(model), load_costs(), (LAYER_BY_LAYER, STREAM), pushed=pushed).smallest()
+    assert found is not None
+    return found.plan.arena_bytes
+
+
+def arena(precision: Precision, *, pushed: bool) -> int:
+    return smallest(whole_model(CALIBRATED.graph, CALIBRATED.statistics, precision), pushed=pushed)
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_bytes_that_do_not_fit_cost_more_than_all_bitops(pushed: bool) -> None:
+    graph, bitops = CALIBRATED.graph, BitopsCost(CALIBRATED.graph)
+    narrow = Precision({group: 4 for group, widths in widest_choice(graph).items() if 4 in widths and group != "input"})
+    needed = arena(INT8, pushed=pushed)
+    roomy = memory_costs(graph, CALIBRATED.statistics, 2 * needed, pushed=pushed)
+    tight = memory_costs(graph, CALIBRATED.statistics, needed // 2, pushed=pushed)
+    assert roomy
+    for cost in roomy:
+        assert cost(INT8) == bitops(INT8)
+        assert cost(narrow) == bitops(narrow)
+    for cost in tight:
+        assert cost(INT8) - cost(narrow) > bitops(INT8)
+
+
+@pytest.mark.parametrize("share", [0.9, 0.75, 0.65])
+def test_bits_fit_at_no_more_error_than_the_order_of_bitops_needs(share: float) -> None:
+    budget = int(share * arena(INT8, pushed=True))
+    options = BitsOptions(max_error=0.5, weights=False)
+
+    def found(sram: int | None) -> tuple[float, int]:
+        room = Room(lambda model: smallest(model, pushed=True) <= budget, sram, pushed=True)
+        bits = bits_by_sensitivity(CALIBRATED, options, no_progress, room)
+        step = next(step for step in bits.search.steps if step.precision == bits.precision)
+        return step.error, arena(bits.precision, pushed=True)
+
+    error, needed = found(budget)
+    assert needed <= budget
+    assert error <= found(None)[0]
+
+
+def test_no_room_is_one_clear_error() -> None:
+    room = Room(lambda model: smallest(model, pushed=True) <= 100, 100, pushed=True)
+    with pytest.raises(McukitError) as caught:
+        bits_by_sensitivity(CALIBRATED, BitsOptions(weights=False), no_progress, room)
+    assert [problem.code for problem in caught.value.problems] == ["budget-exceeded"]
