@@ -11,6 +11,7 @@ import subprocess
 import threading
 import tty
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,12 @@ def terminal(program: Path) -> Iterator[str]:
 
 
 def check_all(transport: Transport, expected_hash: str) -> None:
-    """Every request, with the right bytes."""
-    client = BoardClient(transport, expected_hash=expected_hash)
+    """Every request, with the right bytes; closes the transport."""
+    with closing(transport):
+        check_requests(BoardClient(transport, expected_hash=expected_hash))
+
+
+def check_requests(client: BoardClient) -> None:
     for index in range(2):
         client.load(INPUTS[index])
         inference = client.infer()
@@ -60,7 +65,6 @@ def check_all(transport: Transport, expected_hash: str) -> None:
     for layer, name in enumerate("abc"):
         reference = expected_maps()[name][2].reshape(maps[layer].data.shape).view(np.uint8)
         np.testing.assert_array_equal(maps[layer].data, reference)
-    transport.close()
 
 
 def test_a_process(program: Path, sources_of: SourcesOf) -> None:
@@ -90,12 +94,11 @@ def test_an_emulated_machine(name: str, options: SerialOptions, sources_of: Sour
 @pytest.mark.parametrize("name", [name for name, target in TARGETS.items() if target.emulated])
 def test_an_emulated_machine_restarts(name: str, sources_of: SourcesOf, tmp_path: Path) -> None:
     program = build_serial_program(sources_of("layers"), TARGETS[name], tmp_path, SerialOptions())
-    transport = ProcessTransport(emulator_command(TARGETS[name], program))
-    client = BoardClient(transport)
-    client.load(INPUTS[0])
-    client.restart()
-    np.testing.assert_array_equal(client.infer().output, expected_outputs()[0])
-    transport.close()
+    with closing(ProcessTransport(emulator_command(TARGETS[name], program))) as transport:
+        client = BoardClient(transport)
+        client.load(INPUTS[0])
+        client.restart()
+        np.testing.assert_array_equal(client.infer().output, expected_outputs()[0])
 
 
 def test_a_firmware_without_hooks_says_so(sources_of: SourcesOf, tmp_path: Path) -> None:

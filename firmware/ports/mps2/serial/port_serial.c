@@ -4,12 +4,21 @@
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
-#define UART_DATA    REGISTER(0x40004000u)
-#define UART_STATE   REGISTER(0x40004004u)
-#define UART_CONTROL REGISTER(0x40004008u)
-#define UART_DIVIDER REGISTER(0x40004010u)
-#define COUNTER      REGISTER(0x40028018u)
-#define PRESCALER    REGISTER(0x4002801Cu)
+/* The image with a Cortex-M33 has them elsewhere, and for the secure state, in which it starts, with bit 28 set. */
+#if defined(__ARM_ARCH_8M_MAIN__)
+#define UART     0x50200000u
+#define FPGA_IO  0x50302000u
+#else
+#define UART     0x40004000u
+#define FPGA_IO  0x40028000u
+#endif
+
+#define UART_DATA    REGISTER(UART + 0x00u)
+#define UART_STATE   REGISTER(UART + 0x04u)
+#define UART_CONTROL REGISTER(UART + 0x08u)
+#define UART_DIVIDER REGISTER(UART + 0x10u)
+#define COUNTER      REGISTER(FPGA_IO + 0x18u)
+#define PRESCALER    REGISTER(FPGA_IO + 0x1Cu)
 #define RESET_KEY    REGISTER(0xE000ED0Cu)
 
 enum { STATE_SEND_FULL = 1, STATE_RECEIVED = 2, CONTROL_SEND_AND_RECEIVE = 3 };
