@@ -14,6 +14,10 @@
 #endif
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Starts the serial line and the counter. Called once, before all others. */
 void port_serial_init(void);
 
@@ -36,6 +40,10 @@ void port_reset(void);
 #ifdef MCUKIT_ENERGY_MODE
 /* Pulls the pin that the energy meter watches low for at least a microsecond, then high again. */
 void port_timestamp_pulse(void);
+#endif
+
+#ifdef __cplusplus
+}
 #endif
 
 #endif

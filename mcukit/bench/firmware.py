@@ -13,6 +13,7 @@ __all__ = [
 ]
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ class SerialOptions:
     keeps_input: bool = True
     hooks: bool = True
     energy_mode: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("board", "kernels", "text_model"):
+            if not re.fullmatch(r"[\w .+-]*", getattr(self, name), re.ASCII):
+                raise ValueError(f"{name} {getattr(self, name)!r} has characters that text answers can't hold")
 
 
 def serial_sources() -> list[Path]:

