@@ -50,6 +50,7 @@ rounds as the integers do but for ties. Later maps: the second half of them, whe
 
 BIASES = Repair(weight_rounding=False)
 EQUALIZED = Repair(equalization=True)
+BLOCKS = Repair(block_reconstruction=True)
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,15 @@ def _configurations(graph: Graph) -> Iterator[tuple[str, Precision, str, str, Re
         ("biases", BIASES),
         ("biases, rounding", REPAIRED),
         ("biases, rounding, equalization", EQUALIZED),
+        ("biases, rounding, blocks", BLOCKS),
     ):
         yield "weights 4", weights, "mse", name, repair
     for ranges in ("percentile", "mse", "map-by-map"):
         yield "later maps 4", maps, ranges, "biases", REPAIRED
+    yield "later maps 4", maps, "map-by-map", "biases, blocks", BLOCKS
+    both = Precision(maps.maps, weights.weights)
+    for name, repair in (("biases, rounding", REPAIRED), ("biases, rounding, blocks", BLOCKS)):
+        yield "weights 4, later maps 4", both, "map-by-map", name, repair
 
 
 def _later_maps(graph: Graph) -> Precision:

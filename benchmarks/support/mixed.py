@@ -7,9 +7,11 @@ __all__ = [
     "Configuration",
     "Prepared",
     "Trial",
+    "best_configurations",
     "int8_configurations",
     "prepare",
     "quantmcu_trials",
+    "stages_text",
     "try_configuration",
 ]
 
@@ -35,6 +37,7 @@ from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.patch_plan import smallest_patch_plan
 from mcukit.planning.plan import Plan, Stage
+from mcukit.planning.plan_file import plan_text
 from mcukit.planning.planner import plan_of
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import PlanSearch
@@ -126,6 +129,12 @@ def prepare(network: Network, models: Path, scratch: Path, budget: int) -> Prepa
     )  # fmt: skip
 
 
+def stages_text(configuration: Configuration) -> str:
+    """A plan.json with the stages and bits of a configuration; places are left to whoever builds it."""
+    plan = configuration.plan
+    return plan_text(Plan(plan.stages, plan.pushed, {}, {}, {}), configuration.model, places=False)
+
+
 def int8_configurations(prepared: Prepared) -> Iterator[Configuration]:
     """int8 layer by layer, in patches, streamed, and streamed with rows pushed."""
     flow = Dataflow(prepared.int8)
@@ -158,8 +167,10 @@ def _title(options: QuantmcuOptions) -> str:
     return f"QuantMCU, lambda {options.entropy_weight:g}, VDPC {'off' if options.vdpc == 'off' else 'on'}{classes}"
 
 
-def best_trials(prepared: Prepared, added_errors: Sequence[float], share: float) -> Iterator[Trial]:
-    """mcukit's own: bits by measured sensitivity, weights rounded well, ranges map by map, streamed.
+def best_configurations(
+    prepared: Prepared, added_errors: Sequence[float], share: float
+) -> Iterator[tuple[float, Configuration]]:
+    """mcukit's own, each with its added error: measured sensitivity, well rounded weights, ranges map by map, streamed.
 
     added_errors: how much the error over calibration images may grow. Each is a trial with the input whole, narrowed
     for fewer BitOPs alone, and one with rows pushed, narrowed first of all for an arena of `share` of the int8 one.
@@ -178,7 +189,7 @@ def best_trials(prepared: Prepared, added_errors: Sequence[float], share: float)
             # Where several cuts were searched for, the one that came closest to the share.
             model, plan = min(choices, key=lambda choice: choice[1].arena_bytes)
             name = f"measured, error +{added:g}, stream{', rows pushed' * rows}"
-            yield try_configuration(prepared, Configuration(name, model, plan))
+            yield added, Configuration(name, model, plan)
 
 
 def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pushed: bool) -> tuple[IntegerModel, Plan]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = [
     "SerialOptions",
+    "application_objects",
     "build_serial_program",
     "emulator_command",
     "model_hash",
@@ -18,16 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcukit.emulation.build import (
-    SANITIZE_FLAGS,
-    CSources,
-    include_folders,
-    link_arguments,
-    model_and_runtime,
-    model_defines,
-)
+from mcukit.emulation.build import SANITIZE_FLAGS, CSources, link_flags, model_defines, model_objects
 from mcukit.emulation.targets import Target
-from mcukit.emulation.toolchain import CODE_FLAGS, compile_c, find_tool
+from mcukit.emulation.toolchain import CODE_FLAGS, compile_objects, find_tool, link
 from mcukit.resources import firmware_dir
 
 
@@ -95,6 +89,24 @@ def serial_defines(sources: CSources, options: SerialOptions, compiler_flags: Se
     ]
 
 
+def application_objects(
+    sources: CSources,
+    target: Target,
+    files: Sequence[Path],
+    defines: Sequence[str],
+    options: SerialOptions,
+    flags: Sequence[str] = (),
+) -> list[Path]:
+    """Objects of the network and of files that see the application's headers. See compile_objects for the errors."""
+    firmware = firmware_dir()
+    ports = [firmware / "ports", *(firmware / "ports" / name for name in target.port_folders)]
+    headers = [firmware / "app" / "serial", firmware / "app", *ports, firmware / "mcukit_nn" / "src"]
+    return [
+        *compile_objects(files, target, includes=[sources.model_dir, *headers], defines=defines, extra_flags=flags),
+        *model_objects(sources, target, hooks=["MK_PROFILE"] * options.hooks, flags=flags),
+    ]
+
+
 def build_serial_program(
     sources: CSources,
     target: Target,
@@ -107,25 +119,19 @@ def build_serial_program(
     """The application around the network, for the host or an emulated machine; it speaks on its standard streams.
 
     port: C files to take instead of the target's own serial port. sanitize: on the host, stop at the first undefined
-    behaviour. See compile_c for the errors.
+    behaviour. See compile_objects and link for the errors.
     """
-    firmware = firmware_dir()
-    ports = firmware / "ports"
-    machine = ports / target.port_folders[-1]
+    ports = firmware_dir() / "ports"
+    own_port = sorted((ports / target.port_folders[-1] / "serial").glob("*.c"))
     startup = [file for name in target.port_folders for file in sorted((ports / name).glob("*.c"))]
-    return compile_c(
-        [
-            *serial_sources(),
-            *(startup if target.emulated else ()),
-            *(port or sorted((machine / "serial").glob("*.c"))),
-            *model_and_runtime(sources, firmware),
-        ],
+    files = [*serial_sources(), *(port or own_port), *(startup if target.emulated else ())]
+    defines = serial_defines(sources, options, (*target.machine_flags, *CODE_FLAGS))
+    flags = SANITIZE_FLAGS if sanitize else ()
+    return link(
+        application_objects(sources, target, files, defines, options, flags),
         folder / f"serial-{target.name}",
         target,
-        includes=[*include_folders(sources, target, firmware), firmware / "app" / "serial"],
-        defines=serial_defines(sources, options, (*target.machine_flags, *CODE_FLAGS)),
-        extra_flags=SANITIZE_FLAGS if sanitize else (),
-        link_flags=link_arguments(target, firmware),
+        extra_flags=[*flags, *link_flags(target)],
     )
 
 

@@ -39,6 +39,7 @@ NARROW_INPUT, WIDE_INPUT = 0.05, 16.0
 @click.option("--flash", type=SIZE, metavar="N", help="Flash for weights, such as 1M. Overrides --board.")
 @click.option("--ranges", type=click.Choice(RANGES), help="How ranges follow from the data. Default: output-error.")
 @click.option("--bias-correction/--no-bias-correction", default=True, help="Biases make up for rounded weights.")
+@click.option("--reconstruct", is_flag=True, help="Fits blocks of few bits to the float network; takes minutes.")
 @click.option("--plan", default="auto", metavar="PLAN", help="auto, layers, stream, patches, strips or a plan.json.")
 @click.option("--push-rows", is_flag=True, help="The application hands over the input row by row.")
 @click.option("--tflite-patches", is_flag=True, help="Also writes a .tflite in tiles, for a smaller TFLM arena.")
@@ -56,6 +57,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     flash: int | None,
     ranges: str | None,
     bias_correction: bool,
+    reconstruct: bool,
     plan: str,
     push_rows: bool,
     tflite_patches: bool,
@@ -82,6 +84,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         sram=sram,
         flash=flash,
         bias_correction=bias_correction,
+        reconstruct=reconstruct,
         plan=plan,
         push_rows=push_rows,
         tflite_patches=tflite_patches,

@@ -9,20 +9,20 @@ __all__ = [
     "Footprint",
     "Program",
     "build_runner",
-    "include_folders",
-    "link_arguments",
+    "link_flags",
     "measure_footprint",
-    "model_and_runtime",
     "model_defines",
+    "model_objects",
 ]
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcukit.emulation.elf import ElfFile, read_elf
 from mcukit.emulation.targets import Target
-from mcukit.emulation.toolchain import compile_c
+from mcukit.emulation.toolchain import compile_objects, link
 from mcukit.errors import McukitError
 from mcukit.resources import firmware_dir
 
@@ -96,19 +96,12 @@ class Footprint:
 def build_runner(
     sources: CSources, target: Target, folder: Path, *, trace: bool, profile: bool, sanitize: bool
 ) -> Program:
-    """Builds firmware/app/runner.c around the model. See compile_c for the errors."""
-    firmware = firmware_dir()
-    ports = [file for port in target.port_folders for file in sorted((firmware / "ports" / port).glob("*.c"))]
+    """Builds firmware/app/runner.c around the model. See compile_objects and link for the errors."""
     hooks = ["MK_PROFILE"] * (profile or trace) + ["MCUKIT_TRACE"] * trace
-    path = compile_c(
-        [firmware / "app" / "runner.c", *ports, *model_and_runtime(sources, firmware)],
-        folder / f"runner-{target.name}",
-        target,
-        includes=include_folders(sources, target, firmware),
-        defines=[*model_defines(sources), *hooks],
-        extra_flags=SANITIZE_FLAGS if sanitize else (),
-        link_flags=link_arguments(target, firmware),
-    )
+    flags = SANITIZE_FLAGS if sanitize else ()
+    ports = [file for port in target.port_folders for file in sorted((_ports() / port).glob("*.c"))]
+    objects = _objects(sources, target, firmware_dir() / "app" / "runner.c", ports, hooks=hooks, flags=flags)
+    path = link(objects, folder / f"runner-{target.name}", target, extra_flags=[*flags, *link_flags(target)])
     elf = read_elf(path) if target.emulated else None
     if elf is not None and elf.symbols["mk_regions"].size != sources.layers + 3:
         raise McukitError(
@@ -122,17 +115,11 @@ def build_runner(
 def measure_footprint(sources: CSources, target: Target, folder: Path) -> Footprint:
     """Links only what the model needs for an emulated target and reads the sizes from the section headers.
 
-    Raises what compile_c raises, and McukitError "unknown-section" for data that would not be counted.
+    Raises what compile_objects and link raise, and McukitError "unknown-section" for data that would not be counted.
     """
-    firmware = firmware_dir()
-    path = compile_c(
-        [firmware / "app" / "footprint.c", *model_and_runtime(sources, firmware)],
-        folder / f"footprint-{target.name}",
-        target,
-        includes=include_folders(sources, target, firmware),
-        defines=model_defines(sources),
-        link_flags=[*link_arguments(target, firmware), "-Wl,--entry=main"],
-    )
+    objects = _objects(sources, target, firmware_dir() / "app" / "footprint.c")
+    flags = [*link_flags(target), "-Wl,--entry=main"]
+    path = link(objects, folder / f"footprint-{target.name}", target, extra_flags=flags)
     sizes = read_elf(path).section_sizes
     unknown = sorted(name for name, size in sizes.items() if size and name not in _KNOWN_SECTIONS)
     if unknown:
@@ -149,15 +136,41 @@ def measure_footprint(sources: CSources, target: Target, folder: Path) -> Footpr
     )
 
 
-def model_and_runtime(sources: CSources, firmware: Path) -> list[Path]:
-    """The C files of the model and of all kernels."""
-    return [*sources.files(), *sorted((firmware / "mcukit_nn" / "src").rglob("*.c"))]
+def _objects(
+    sources: CSources,
+    target: Target,
+    application: Path,
+    ports: Sequence[Path] = (),
+    *,
+    hooks: Sequence[str] = (),
+    flags: Sequence[str] = (),
+) -> list[Path]:
+    """Objects of the application, the ports, the model and the runtime, in this order.
+
+    Only what is written around a model sees its header, so that the rest is not compiled again for the next model.
+    """
+    runtime = firmware_dir() / "mcukit_nn" / "src"
+    port_folders = [_ports(), *(_ports() / port for port in target.port_folders)]
+    defines = [*model_defines(sources), *hooks]
+    includes = [sources.model_dir, runtime, *port_folders]
+    return [
+        *compile_objects([application], target, includes=includes, defines=defines, extra_flags=flags),
+        *compile_objects(ports, target, includes=port_folders, defines=hooks, extra_flags=flags),
+        *model_objects(sources, target, hooks=hooks, flags=flags),
+    ]
 
 
-def include_folders(sources: CSources, target: Target, firmware: Path) -> list[Path]:
-    """Where the headers of the model, the runtime, the ports and the applications lie."""
-    ports = [firmware / "ports", *(firmware / "ports" / port for port in target.port_folders)]
-    return [sources.model_dir, firmware / "mcukit_nn" / "src", *ports, firmware / "app"]
+def model_objects(
+    sources: CSources, target: Target, *, hooks: Sequence[str] = (), flags: Sequence[str] = ()
+) -> list[Path]:
+    """Objects of the model and the runtime. See compile_objects for the errors."""
+    runtime = firmware_dir() / "mcukit_nn" / "src"
+    parts = ((sources.files(), [sources.model_dir, runtime]), (sorted(runtime.rglob("*.c")), [runtime]))
+    return [
+        compiled
+        for files, includes in parts
+        for compiled in compile_objects(files, target, includes=includes, defines=hooks, extra_flags=flags)
+    ]
 
 
 def model_defines(sources: CSources) -> list[str]:
@@ -169,13 +182,12 @@ def model_defines(sources: CSources) -> list[str]:
     ]
 
 
-def link_arguments(target: Target, firmware: Path) -> list[str]:
+def link_flags(target: Target) -> list[str]:
     """The linker script of an emulated target."""
     if not target.linker_script:
         return []
-    ports = firmware / "ports"
-    return [
-        "-nostartfiles",
-        f"-L{ports / 'common'}",
-        f"-T{ports / target.linker_script}",
-    ]
+    return ["-nostartfiles", f"-L{_ports() / 'common'}", f"-T{_ports() / target.linker_script}"]
+
+
+def _ports() -> Path:
+    return firmware_dir() / "ports"

@@ -43,8 +43,8 @@ class TargetRun:
     layer_instructions: with profile or trace, of the last input, by class, for each layer.
     unattributed_instructions: the same for what invoke executes outside of layers.
     stack_bytes: deepest use of the stack below the call of invoke; None with trace, whose output uses it too.
-    code_bytes, weight_bytes, arena_bytes, static_ram_bytes: see Footprint; on the host only arena_bytes, as
-        the model's header says.
+    code_bytes, weight_bytes, arena_bytes, static_ram_bytes: see Footprint; on the host and with trace only
+        arena_bytes, as the model's header says.
     """
 
     target: str
@@ -97,7 +97,7 @@ def run_on_target(
     with tempfile.TemporaryDirectory(prefix="mcukit-build-") as scratch:
         folder = Path(scratch)
         program = build_runner(sources, machine, folder, trace=trace, profile=profile, sanitize=sanitize)
-        footprint = measure_footprint(sources, machine, folder) if machine.emulated else None
+        footprint = measure_footprint(sources, machine, folder) if machine.emulated and not trace else None
         executions = _execute_parts(program, inputs, trace, jobs, timeout_seconds)
     return _merge(program, executions, footprint, with_layers=profile or trace)
 

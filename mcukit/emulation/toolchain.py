@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-__all__ = ["CODE_FLAGS", "compile_c", "compile_objects", "find_tool", "link", "publish", "require_tools"]
+__all__ = ["CODE_FLAGS", "compile_objects", "find_tool", "link", "publish", "require_tools"]
 
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from mcukit.emulation.targets import Target
@@ -36,8 +38,24 @@ _STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 # schedules, aligns and inlines them as a product would. -O3 unrolls for more flash and little gain.
 CODE_FLAGS = ("-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 
+# Where the text that follows is from: # 12 "kernels.c" 2
+_LINE_MARKER = re.compile(r'^# \d+ "([^"]*)".*\n', re.MULTILINE)
+
 _COMPILE_SECONDS = 300
 _OBJECT_CACHE_BYTES = 256 * 1024 * 1024
+_MOST_REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """An object, and digests of the files that the compiler read for it, by path."""
+
+    path: Path
+    digests: Mapping[str, str]
+
+
+# By command. Preprocessing the whole runtime again takes longer than compiling a model; reading it does not.
+_compiled: dict[tuple[str, ...], _Compiled] = {}
 
 
 def find_tool(name: str) -> Path:
@@ -62,26 +80,6 @@ def require_tools(*names: str) -> None:
         raise McukitError.collect(problems)
 
 
-def compile_c(
-    sources: Sequence[Path],
-    output: Path,
-    target: Target,
-    *,
-    includes: Sequence[Path] = (),
-    defines: Sequence[str] = (),
-    extra_flags: Sequence[str] = (),
-    link_flags: Sequence[str] = (),
-) -> Path:
-    """Compiles C files under strict warnings and links them to the program `output`.
-
-    defines: "NAME" or "NAME=VALUE". extra_flags: for the compiler and the linker, after the usual ones, so
-    that they override them; link_flags: for the linker alone.
-    Raises McukitError "missing-tool", or "compile-failed" with what the compiler said.
-    """
-    objects = compile_objects(sources, target, includes=includes, defines=defines, extra_flags=extra_flags)
-    return link(objects, output, target, extra_flags=(*extra_flags, *link_flags))
-
-
 def compile_objects(
     sources: Sequence[Path],
     target: Target,
@@ -90,13 +88,18 @@ def compile_objects(
     defines: Sequence[str] = (),
     extra_flags: Sequence[str] = (),
 ) -> tuple[Path, ...]:
-    """Compiles C files to objects in the cache, each only if it was not compiled before. See compile_c."""
+    """Compiles C files under strict warnings to objects in the cache, each only if it was not compiled before.
+
+    defines: "NAME" or "NAME=VALUE". extra_flags: after the usual ones, so that they override them.
+    Raises McukitError "missing-tool", or "compile-failed" with what the compiler said.
+    """
     compiler = find_tool(target.compiler)
     flags = (*target.machine_flags, *_STRICT, *CODE_FLAGS, *extra_flags)
     preprocessor = (*(f"-I{folder}" for folder in includes), *(f"-D{define}" for define in defines))
     folder = cache_dir() / "objects"
     folder.mkdir(exist_ok=True)
-    compile_one = partial(_object, compiler, flags, preprocessor, folder)
+    # Files are read once for all sources; the next call reads them again.
+    compile_one = partial(_object, compiler, flags, preprocessor, folder, cache(_digest))
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         objects = tuple(pool.map(compile_one, sources))
     _shrink(folder, keep=set(objects))
@@ -116,20 +119,46 @@ def publish(temporary: Path, final: Path) -> None:
     temporary.replace(final)
 
 
-def _object(compiler: Path, flags: Sequence[str], preprocessor: Sequence[str], folder: Path, source: Path) -> Path:
+def _object(
+    compiler: Path,
+    flags: Sequence[str],
+    preprocessor: Sequence[str],
+    folder: Path,
+    digest: Callable[[str], str],
+    source: Path,
+) -> Path:
     """The object of one source, cached by its preprocessed text, where defines have taken effect."""
-    text = _run(compiler, (*flags, *preprocessor, "-E", "-P", str(source)), where=source.name)
     identity = (str(compiler), str(compiler.stat().st_mtime_ns), *flags)
-    key = hashlib.sha256("\0".join((*identity, text)).encode()).hexdigest()[:32]
+    command = (*identity, *preprocessor, str(folder), str(source))
+    known = _compiled.get(command)
+    if known and known.path.exists() and all(digest(file) == was for file, was in known.digests.items()):
+        _touch(known.path)
+        return known.path
+    text = _run(compiler, (*flags, *preprocessor, "-E", str(source)), where=source.name)
+    # Only what is compiled counts, not where it stands.
+    key = hashlib.sha256("\0".join((*identity, _LINE_MARKER.sub("", text))).encode()).hexdigest()[:32]
     final = folder / f"{key}.o"
     if final.exists():
         _touch(final)
-        return final
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        fresh = Path(scratch) / "fresh.o"
-        _run(compiler, (*flags, *preprocessor, "-c", str(source), "-o", str(fresh)), where=source.name)
-        publish(fresh, final)
+    else:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            fresh = Path(scratch) / "fresh.o"
+            _run(compiler, (*flags, *preprocessor, "-c", str(source), "-o", str(fresh)), where=source.name)
+            publish(fresh, final)
+    if len(_compiled) >= _MOST_REMEMBERED:
+        _compiled.clear()
+    # What the compiler defines by itself is from files called <built-in> and the like; with -g it names its folder too.
+    files = {file for file in _LINE_MARKER.findall(text) if not file.startswith("<") and not file.endswith("//")}
+    _compiled[command] = _Compiled(final, {file: digest(file) for file in files})
     return final
+
+
+def _digest(file: str) -> str:
+    """Of a file's content; of a file that can't be read one that never occurs again."""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return secrets.token_hex()
 
 
 def _touch(path: Path) -> None:

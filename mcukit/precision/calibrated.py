@@ -16,10 +16,11 @@ from mcukit.calibration.ranges import MAP_BY_MAP, MAP_RANGE_METHODS, OUTPUT_ERRO
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph
 from mcukit.precision.bias_correction import correct_biases, correct_outputs
+from mcukit.precision.block_reconstruction import reconstruct_blocks
 from mcukit.precision.equalization import channel_magnitudes, equalize
 from mcukit.precision.map_equalization import equalize_maps, equalized_sets, without_limits
 from mcukit.precision.map_ranges import choose_ranges_by_output
-from mcukit.precision.output_error import judging_images, measure_output_error
+from mcukit.precision.output_error import OutputError, judging_images, measure_output_error
 from mcukit.precision.repair import REPAIRED, Repair
 from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.integer import IntegerModel
@@ -62,13 +63,19 @@ def quantize_calibrated(
         method: without_limits(quantize_graph(model.graph, span, precision), sets) for method, span in spans.items()
     }
     candidates = _repaired(model, candidates, statistics, inputs, repair)
-    if len(candidates) == 1 and not repair.bias_correction:
-        return lower(next(iter(candidates.values())))
-    errors = {
-        method: measure_output_error(model, lower(graph), images, steps.next()) for method, graph in candidates.items()
-    }
-    best = min(candidates, key=lambda method: errors[method].typical)
+    errors: dict[str, OutputError] = {}
+    if len(candidates) > 1 or repair.bias_correction:
+        errors = {
+            method: measure_output_error(model, lower(graph), images, steps.next())
+            for method, graph in candidates.items()
+        }
+    best = min(errors, key=lambda method: errors[method].typical) if errors else next(iter(candidates))
     chosen = candidates[best]
+    if repair.block_reconstruction:
+        rebuilt = reconstruct_blocks(model, chosen, inputs)
+        if rebuilt is not chosen and repair.bias_correction:
+            errors[best] = measure_output_error(model, lower(rebuilt), images)
+        chosen = rebuilt
     return lower(correct_outputs(chosen, errors[best].shift) if repair.bias_correction else chosen)
 
 

@@ -19,12 +19,15 @@ class Repair:
     weight_rounding: weights of fewer than 8 bits are rounded by what they do to their layer's output:
     mcukit.precision.weight_rounding. bias_correction: biases make up for rounded weights:
     mcukit.precision.bias_correction.
+    block_reconstruction: blocks with maps or weights of fewer than 8 bits are fitted to the float network's:
+    mcukit.precision.block_reconstruction. It takes minutes, so that it has to be asked for.
     """
 
     equalization: bool = False
     map_equalization: bool = True
     weight_rounding: bool = True
     bias_correction: bool = True
+    block_reconstruction: bool = False
 
 
 REPAIRED = Repair()

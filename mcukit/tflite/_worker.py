@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that runs a native interpreter, started by `mcukit.tflite.process`: it alone may crash.
+"""The process that runs native interpreters, started by `mcukit.tflite.process`: it alone may crash.
 
-    python _worker.py FOLDER
+    python _worker.py
 
-FOLDER has request.json, model.tflite and, if the request is to run it, inputs.npy. The worker leaves there
-results.npz, which has one array (N, ...) per tensor asked for, keyed by its index, and at the end an empty
-file named done. The interpreters write about their trouble to stderr, which belongs to whoever started the
-process. The file imports nothing of mcukit, so that it runs wherever the interpreter does.
+It reads folders from its standard input, one a line. For each a child of its own, which has the interpreter loaded
+already, answers what is in the folder: request.json, model.tflite and, if the request is to run it, inputs.npy. The
+child leaves there results.npz, which has one array (N, ...) per tensor asked for, keyed by its index, and at the end
+an empty file named done; what the interpreter says of its trouble is in the file log. Then the worker writes a line
+with the child's exit code, negative for a signal. The file imports nothing of mcukit, so that it runs wherever the
+interpreter does.
 """
 
 from __future__ import annotations
 
 __all__ = ["main"]
 
+import contextlib
+import importlib
 import json
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,10 +32,44 @@ Array = NDArray[np.generic]
 Run = Callable[[Array], dict[int, Array]]
 """Runs the model on one sample (1, ...) and returns the tensors that were asked for by their index."""
 
+_LITERT = "ai_edge_litert.interpreter"
+_TFLM = "tflite_micro.runtime"
+
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    request: dict[str, Any] = json.loads((folder / "request.json").read_text())
+    for line in sys.stdin:
+        folder = Path(line.removesuffix("\n"))
+        request: dict[str, Any] = json.loads((folder / "request.json").read_text())
+        # Loading takes far longer than forking. If it fails, the child says so.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(_LITERT if request["task"] == "litert" else _TFLM)
+        child = os.fork()
+        if child == 0:
+            _answer_and_exit(folder, request)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+def _answer_and_exit(folder: Path, request: dict[str, Any]) -> None:
+    """What a child does, away from the streams of its parent."""
+    exit_code = 1
+    try:
+        os.chdir(folder)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        log = os.open("log", os.O_WRONLY | os.O_CREAT)
+        for stream, own in enumerate((nowhere, nowhere, log)):
+            os.dup2(own, stream)
+        _answer(folder, request)
+        exit_code = 0
+    finally:
+        if exit_code:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(exit_code)
+
+
+def _answer(folder: Path, request: dict[str, Any]) -> None:
     model = (folder / "model.tflite").read_bytes()
     if request["task"] == "arena":
         _tflm_interpreter(model, request, preserve=False).print_allocations()

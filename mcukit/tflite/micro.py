@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs models in TFLite Micro's own interpreter, compiled for the host: the truth for mcukit's arithmetic.
 
-It comes with the extra `mcukit[tflm]`. The interpreter runs in a process of its own, which takes a quarter of
-a second to start: pass many samples to one call.
+It comes with the extra `mcukit[tflm]`. The interpreter runs in a process of its own, which takes half a second to
+start for the first model.
 """
 
 from __future__ import annotations

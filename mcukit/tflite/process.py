@@ -5,10 +5,16 @@ from __future__ import annotations
 
 __all__ = ["Array", "call_worker", "require_package", "run_samples"]
 
+import atexit
+import contextlib
 import importlib.util
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +31,87 @@ Array = NDArray[np.generic]
 
 _SHOWN_LINES = 8
 _WHERE = "the model to run"
+
+
+class _Worker:
+    """A worker process, which answers one request after the other: most of what one takes would be starting it.
+
+    file: the program. ended: whether it ended or was ended, so that the next request needs a new worker.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.ended = False
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(
+            # -P keeps the worker's own folder from standing before the packages that it imports.
+            [sys.executable, "-P", file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # A process that has threads can't be forked safely.
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            # A group of its own, so that its child can be ended with it.
+            start_new_session=True,
+        )
+
+    def serves(self, file: str) -> bool:
+        """Whether it runs that program and answers this process, not one that this was forked from."""
+        return not self.ended and self.file == file and self._owner == os.getpid()
+
+    def answer(self, folder: Path, timeout: float) -> tuple[int, str]:
+        """The exit code of the child that answered, or of the worker if that ended itself, and what it logged.
+
+        Raises TimeoutError after `timeout` seconds.
+        """
+        try:
+            line = self._exchange(f"{folder}\n".encode(), timeout)
+        except BaseException:
+            self.end(kill=True)
+            raise
+        if not line:
+            return self.end(), ""
+        return int(line), (folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def _exchange(self, request: bytes, timeout: float) -> bytes:
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
+            raise ValueError("the worker was started without pipes")
+        with contextlib.suppress(BrokenPipeError):
+            requests.write(request)
+            requests.flush()
+        if not select.select([answers], [], [], timeout)[0]:
+            raise TimeoutError
+        return answers.readline()
+
+    def end(self, *, kill: bool = False) -> int:
+        """Waits for its end, which comes when nothing more is asked; the exit code."""
+        self.ended = True
+        if kill:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError), self._process:
+            pass
+        return self._process.returncode
+
+
+_workers: list[_Worker] = []
+_one_at_a_time = threading.Lock()
+
+
+def _ask_worker(folder: Path, timeout: float) -> tuple[int, str]:
+    with _one_at_a_time:
+        if not (_workers and _workers[-1].serves(_worker.__file__)):
+            _end_worker()
+            _workers.append(_Worker(_worker.__file__))
+        return _workers[-1].answer(folder, timeout)
+
+
+@atexit.register
+def _end_worker() -> None:
+    for worker in _workers:
+        if worker.serves(worker.file):
+            worker.end()
+    _workers.clear()
 
 
 def run_samples(
@@ -74,18 +161,13 @@ def call_worker(folder: Path, model: bytes, request: Mapping[str, Any], *, timeo
     """
     (folder / "model.tflite").write_bytes(model)
     (folder / "request.json").write_text(json.dumps(dict(request)))
-    # -P keeps the worker's own folder from standing before the packages that it imports.
-    command = [sys.executable, "-P", _worker.__file__, str(folder)]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False, cwd=folder
-        )
-    except subprocess.TimeoutExpired:
+        exit_code, log = _ask_worker(folder, timeout)
+    except TimeoutError:
         raise _failure("interpreter-failed", request, f"took more than {timeout:g} seconds", "") from None
-    log = done.stderr.decode("utf-8", "replace")
-    if done.returncode < 0:
-        raise _failure("interpreter-crashed", request, f"crashed (signal {-done.returncode})", log)
-    if done.returncode or not (folder / "done").exists():
+    if exit_code < 0:
+        raise _failure("interpreter-crashed", request, f"crashed (signal {-exit_code})", log)
+    if exit_code or not (folder / "done").exists():
         raise _failure("interpreter-failed", request, "refused the model", log)
     return log
 

@@ -78,7 +78,7 @@ def quantize_float(
         ranges=ranges,
         bias_correction=options.bias_correction,
         precision=precision,
-        repair=repair,
+        repair=replace(repair, block_reconstruction=options.reconstruct),
         progress=partial(report, "choose ranges"),
     )
     stages: tuple[Stage, ...] | None = None

@@ -21,6 +21,7 @@ class QuantizeOptions:
     ranges: one of RANGE_METHODS, by default DEFAULT_RANGES. board: id or TOML file.
     sram, flash: budgets in bytes that go before the board's.
     calibration_limit: use only the first images. bias_correction: whether biases make up for rounded weights.
+    reconstruct: whether blocks with maps or weights of fewer than 8 bits are fitted to the float network's.
     plan: one of mcukit.planning.choose.SCHEDULES, or a plan.json. push_rows: whether the application hands over the
     input row by row; a plan.json says so itself.
     tflite_patches: whether to write a second .tflite file that runs tile by tile, in less memory.
@@ -35,6 +36,7 @@ class QuantizeOptions:
     flash: int | None = None
     calibration_limit: int | None = None
     bias_correction: bool = True
+    reconstruct: bool = False
     plan: str | Path = "auto"
     push_rows: bool = False
     tflite_patches: bool = False

@@ -175,6 +175,7 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
         "options": {
             "ranges": options.ranges or DEFAULT_RANGES,
             "bias_correction": options.bias_correction,
+            "reconstruct": options.reconstruct,
             "board": options.board,
             "sram": options.sram,
             "flash": options.flash,

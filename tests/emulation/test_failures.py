@@ -185,7 +185,7 @@ def test_a_missing_compiler_is_named_with_its_package(
     machine = TARGETS[target]
     monkeypatch.setenv("PATH", "")
     with pytest.raises(McukitError) as caught:
-        toolchain.compile_c([tmp_path / "absent.c"], tmp_path / "absent", machine)
+        toolchain.compile_objects([tmp_path / "absent.c"], machine)
     assert problem_of(caught).message == f"{machine.compiler} is not installed"
     assert "apt-get install gcc" in problem_of(caught).hint
 
@@ -194,7 +194,7 @@ def test_a_missing_c_library_is_a_missing_tool(tmp_path: Path) -> None:
     source = tmp_path / "needs_library.c"
     source.write_text("int main(void) { return 0; }\n")
     with pytest.raises(McukitError) as caught:
-        toolchain.compile_c([source], tmp_path / "program", TARGETS["riscv32"], extra_flags=["--specs=absent.specs"])
+        toolchain.compile_objects([source], TARGETS["riscv32"], extra_flags=["--specs=absent.specs"])
     assert problem_of(caught).code == "missing-tool"
     assert "picolibc-riscv64-unknown-elf" in problem_of(caught).hint
 

@@ -52,6 +52,20 @@ def test_a_change_of_header_define_or_flag_compiles_again(source: Path) -> None:
     assert len(set(objects)) == 4
 
 
+def test_the_compiler_is_not_called_where_it_would_read_the_same(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = compile_one(source, flags=("-g1",))
+    with monkeypatch.context() as without_compiler:
+        without_compiler.setattr(toolchain, "_run", lambda *_, **__: pytest.fail("the compiler was called"))
+        assert compile_one(source, flags=("-g1",)) == first
+    header = source.parent / "answer.h"
+    header.write_text("#define ANSWER 24\n")
+    second = compile_one(source, flags=("-g1",))
+    assert second != first
+    second.unlink()
+    assert compile_one(source, flags=("-g1",)) == second
+    assert second.exists()
+
+
 def test_the_objects_unused_for_longest_leave_a_full_cache(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, recent = compile_one(source), compile_one(source, define="EXTRA=1")
     compile_one(source)

@@ -12,11 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mcukit.bench.firmware import SerialOptions, serial_defines, serial_sources
-from mcukit.emulation.build import include_folders, model_and_runtime
+from mcukit.bench.firmware import SerialOptions, application_objects, serial_defines, serial_sources
 from mcukit.emulation.targets import Target
-from mcukit.emulation.toolchain import compile_c
-from mcukit.resources import firmware_dir
+from mcukit.emulation.toolchain import link
 from tests.bench.networks import write_network
 
 FORMS = {
@@ -43,20 +41,23 @@ def build_fuzzer(folder: Path, form: str, *, runs: int | None = None) -> Path:
     """The target with clang's fuzzer, or with the C compiler and so many runs of its own."""
     plan, options = FORMS[form]
     sources = write_network(folder / form, plan)
-    firmware = firmware_dir()
     target = Target("fuzz", CLANG if runs is None else "cc", (), ("host",))
-    defines = ["MCUKIT_TEXT_MAX_INFERENCES=2", *[f"FUZZ_RUNS={runs}"] * (runs is not None)]
     application = [file for file in serial_sources() if file.name != "main.c"]
-    return compile_c(
-        [Path(__file__).with_name("fuzz_protocol.c"), *application, *model_and_runtime(sources, firmware)],
+    flags = [
+        f"-fsanitize={'fuzzer,' if runs is None else ''}address,undefined",
+        *("-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1"),
+    ]
+    defines = [
+        *serial_defines(sources, options, ()),
+        "MCUKIT_TEXT_MAX_INFERENCES=2",
+        *[f"FUZZ_RUNS={runs}"] * (runs is not None),
+    ]
+    files = [Path(__file__).with_name("fuzz_protocol.c"), *application]
+    return link(
+        application_objects(sources, target, files, defines, options, flags),
         folder / f"fuzz-{form}-{'libfuzzer' if runs is None else 'own'}",
         target,
-        includes=[*include_folders(sources, target, firmware), firmware / "app" / "serial"],
-        defines=[*serial_defines(sources, options, ()), *defines],
-        extra_flags=[
-            f"-fsanitize={'fuzzer,' if runs is None else ''}address,undefined",
-            *("-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1"),
-        ],
+        extra_flags=flags,
     )
 
 

@@ -90,13 +90,11 @@ def networks(*, quantized: bool | None = None) -> list[object]:
 
 
 @pytest.fixture
-def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(request: pytest.FixtureRequest, shared_folder: Path) -> Prepared:
     network = request.param
     if network.file and not (MODELS / network.file).is_file():
         pytest.skip(f"the development models are not beside the project: no ../shared/models/{network.file}")
-    # Test processes have base folders of their own in one folder that they share.
-    shared = tmp_path_factory.getbasetemp()
-    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / f"network-{network.name}"
+    folder = shared_folder / f"network-{network.name}"
     folder.mkdir(exist_ok=True)
     return _prepare(network, folder)
 

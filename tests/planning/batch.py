@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the C of many networks and plans in one program, under sanitizers, and compares every byte that they compute.
 
-Kernels are compiled once; each model is one more file to compile and link. Where a job is guarded, all of the arena
-but the rows that are in use is out of bounds (see batch.c).
+Kernels are compiled once; models are compiled several at a time, because most of what a small one takes would be
+starting the compiler. Where a job is guarded, all of the arena but the rows that are in use is out of bounds (see
+batch.c).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ __all__ = ["Job", "arena_end", "complaints", "place_of", "require_all_right"]
 
 import functools
 import os
+import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +51,13 @@ _SANITIZE = (
 _MODEL_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O0", "-DMK_PROFILE", *_SANITIZE)
 
 _SECONDS = 120
+_TOGETHER = 12
+"""Models in one file for the compiler."""
+
+# What a model keeps to itself in its C file, and what it asserts: names that others have too.
+_OWN_NAME = re.compile(
+    r"^(?:MK_\w+ )?static [^=;(\[]*?\b(\w+)(?= =|[\[(;])|^MK_STATIC_ASSERT\(.*, (\w+)\);", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +112,14 @@ def complaints(jobs: Sequence[Job], folder: Path) -> list[str]:
         except Exception as error:
             error.add_note(f"C of {job.title}")
             raise
+    groups = [names[first : first + _TOGETHER] for first in range(0, len(names), _TOGETHER)]
+    found, objects = {}, []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(names, pool.map(functools.partial(_compile, folder), names), strict=True))
+        for complaints_of_group, objects_of_group in pool.map(functools.partial(_compile, folder), groups):
+            found |= complaints_of_group
+            objects += objects_of_group
     built = [name for name, text in found.items() if not text]
-    _link(built, folder)
+    _link(built, objects, folder)
     found |= _run(built, folder)
     for job, name in zip(jobs, names, strict=True):
         found[name] = found[name] or "; ".join(_differences(job, name, folder))
@@ -135,7 +148,7 @@ def place_of(plan: Plan, buffer: BufferNeed) -> Place:
 def _write(job: Job, name: str, folder: Path) -> None:
     model = replace(job.model, graph=replace(job.model.graph, name=name))
     for file, text in generate_c(model, job.plan).items():
-        Path(folder, file).write_text(job.edit(text) if file == f"{name}.c" else text)
+        Path(folder, file).write_text(_with_own_names(job.edit(text), name) if file == f"{name}.c" else text)
     outputs = [
         (f"{name}_output{f'_{index}' if index else ''}", tensor.elements) for index, tensor in enumerate(model.outputs)
     ]
@@ -146,8 +159,8 @@ def _write(job: Job, name: str, folder: Path) -> None:
     lines += ["};", f"const batch_model batch_{name};", f"const batch_model batch_{name} = {{"]
     members = {
         "name": f'"{name}"',
-        "arena": "arena",
-        "arena_bytes": "sizeof arena",
+        "arena": f"arena_of_{name}",
+        "arena_bytes": f"sizeof arena_of_{name}",
         "input_bytes": f"{name.upper()}_INPUT_BYTES",
         "init": f"{name}_init",
         "outputs": f"{name}_all_outputs",
@@ -164,6 +177,12 @@ def _write(job: Job, name: str, folder: Path) -> None:
     if job.guarded:
         states = [struct.pack(f"<I{2 * len(state)}I", len(state), *np.ravel(state)) for state in _states(job)]
         Path(folder, f"{name}.alive").write_bytes(struct.pack("<I", len(states)) + b"".join(states))
+
+
+def _with_own_names(text: str, name: str) -> str:
+    """A model's C with names that no other model in the same file has."""
+    own = {static or asserted for static, asserted in _OWN_NAME.findall(text)}
+    return re.sub(rf"(?<![\w.])({'|'.join(sorted(own))})\b", rf"\1_of_{name}", text)
 
 
 def _states(job: Job) -> Iterator[list[tuple[int, int]]]:
@@ -195,19 +214,29 @@ def _runtime() -> tuple[Path, ...]:
     )
 
 
-def _compile(folder: Path, name: str) -> str:
-    """What the compiler has against a model."""
-    command = [str(find_tool("cc")), *_MODEL_FLAGS, f"-I{_RUNTIME}", f"-I{_HERE}", "-c", f"{name}_batch.c"]
+def _compile(folder: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What the compiler has against each of these models, and the objects of all others."""
+    group = f"{names[0]}_group"
+    Path(folder, f"{group}.c").write_text("".join(f'#include "{name}_batch.c"\n' for name in names))
+    if not _compile_file(folder, group):
+        return dict.fromkeys(names, ""), [f"{group}.o"]
+    # Whose fault it is shows when each is on its own.
+    found = {name: _compile_file(folder, f"{name}_batch") for name in names}
+    return found, [f"{name}_batch.o" for name, text in found.items() if not text]
+
+
+def _compile_file(folder: Path, stem: str) -> str:
+    """What the compiler has against a file."""
+    command = [str(find_tool("cc")), *_MODEL_FLAGS, f"-I{_RUNTIME}", f"-I{_HERE}", "-c", f"{stem}.c"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stderr
 
 
-def _link(names: Sequence[str], folder: Path) -> None:
+def _link(names: Sequence[str], objects: Sequence[str], folder: Path) -> None:
     lines = ['#include "batch.h"', *(f"extern const batch_model batch_{name};" for name in names)]
     lines.append("const batch_model *const batch_models[] = {")
     lines += [f"    &batch_{name}," for name in names]
     lines += ["};", f"const uint32_t batch_model_count = {len(names)};"]
     Path(folder, "batch_models.c").write_text("\n".join(lines) + "\n")
-    objects = [f"{name}_batch.o" for name in names]
     command = [str(find_tool("cc")), *_MODEL_FLAGS, f"-I{_HERE}", "batch_models.c", *objects, *map(str, _runtime())]
     subprocess.run([*command, "-o", "batch"], cwd=folder, check=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["NETWORKS", "embedded", "lowered", "network_named"]
 
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -249,6 +250,7 @@ NETWORKS: Mapping[str, Callable[[], Graph]] = {
 }
 
 
+@functools.cache
 def network_named(name: str) -> tuple[IntegerModel, np.ndarray]:
     """One of NETWORKS, lowered, and two inputs."""
     return lowered(NETWORKS[name]())

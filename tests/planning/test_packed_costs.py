@@ -95,12 +95,6 @@ def whole(layer: Layer, graph: Graph) -> Region:
     return whole_region(graph.tensors[layer.output])
 
 
-def test_every_kernel_of_the_runtime_has_features() -> None:
-    kernels = {path.stem for pattern in ("mk_*_s8.c", "mk_*_packed.c") for path in SOURCES.glob(pattern)}
-    assert len(kernels) >= 28
-    assert set(KERNEL_FEATURES) == kernels
-
-
 @pytest.mark.parametrize("target", EMULATED)
 def test_packed_kernels_were_measured_closely(target: str) -> None:
     table = load_costs(target)
@@ -120,27 +114,6 @@ def test_packed_layers_are_covered(case: Case) -> None:
     assert table.covers(layer)
     expected = table.kernels[layer.kernel.function].coefficients
     assert table.for_layer(layer, graph).coefficients == expected
-
-
-@pytest.mark.parametrize("case", BY_ROWS, ids=str)
-def test_rows_apart_cost_what_they_cost_together_and_a_call_each(case: Case) -> None:
-    layer, graph = lowered(case)
-    cost = load_costs().for_layer(layer, graph)
-    height, width, _ = map_shape(graph.tensors[layer.output].shape)
-    rows = [cost.counter(Region(row, row + 1, 0, width), 1) for row in range(height)]
-    assert tuple(map(sum, zip(*rows, strict=True))) == cost.counter(Region(0, height, 0, width), height)
-
-
-@pytest.mark.parametrize("case", BY_ROWS, ids=str)
-def test_columns_cost_what_the_whole_costs_and_more(case: Case) -> None:
-    layer, graph = lowered(case)
-    cost = load_costs().for_layer(layer, graph)
-    height, width, _ = map_shape(graph.tensors[layer.output].shape)
-    together = cost.instructions(Region(0, height, 0, width))
-    # Pairs of columns stay together, as they are computed.
-    tiles = [cost.instructions(Region(0, height, *span)) for span in ((0, 2), (2, width))]
-    assert together < sum(tiles) < 2 * together
-    assert all(0 < tile < together for tile in tiles)
 
 
 def unpacked(values: int, bits: int, prefix: str = "unpacked") -> Counter[str]:

@@ -133,6 +133,12 @@ def test_each_repair_of_narrow_weights_lowers_the_error() -> None:
 def test_repairs_of_narrow_weights_leave_int8_as_it_is() -> None:
     plain = repaired(replace(REPAIRED, weight_rounding=False))[0]
     assert constants(plain) == constants(repaired(REPAIRED)[0])
+    assert constants(plain) == constants(repaired(replace(REPAIRED, block_reconstruction=True))[0])
+
+
+def test_blocks_of_narrow_weights_are_fitted() -> None:
+    narrow = Precision(weights={"first": 2, "second": 2})
+    assert repaired(replace(REPAIRED, block_reconstruction=True), narrow)[1] < repaired(REPAIRED, narrow)[1]
 
 
 def test_equalization_changes_weights_and_keeps_names() -> None:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mcukit.errors import McukitError
-from mcukit.tflite import litert, micro, process
+from mcukit.tflite import _worker, litert, micro, process
 from mcukit.tflite import options as o
 from mcukit.tflite.enums import BuiltinOperator as B
 from mcukit.tflite.enums import Padding, TensorType
@@ -424,6 +424,31 @@ def test_crashes_stay_in_their_process(
     for run in (run_tflm, run_litert_reference):
         with pytest.raises(McukitError, match=message):
             run(write_tflite(small_model), np.zeros((1, 4, 5, 1), np.int8), timeout=1.0)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message", "timeout"),
+    [
+        ("os.abort()", r"crashed \(signal 6\)", 60.0),
+        ("while True: pass", "took more than 1 seconds", 1.0),
+        ("raise MemoryError('no more')", "refused the model; it said:\nMemoryError: no more", 60.0),
+    ],
+)
+def test_after_a_crash_the_next_model_runs(
+    trouble: str, message: str, timeout: float, small_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Path(_worker.__file__).read_text()
+    stand_in = tmp_path / "worker.py"
+    before = "    model = (folder"
+    assert before in program
+    stand_in.write_text(program.replace(before, f"    if request.get('intermediate'):\n        {trouble}\n{before}"))
+    data, image = write_tflite(small_model), np.zeros((1, 4, 5, 1), np.int8)
+    expected = run_tflm(data, image)
+    monkeypatch.setattr("mcukit.tflite._worker.__file__", str(stand_in))
+    for _ in range(2):
+        assert all(map(np.array_equal, run_tflm(data, image), expected))
+        with pytest.raises(McukitError, match=message):
+            run_tflm_tensors(data, image, timeout=timeout)
 
 
 def test_missing_packages(small_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share: a cache of their own, in which everything is compiled once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes share: they have base folders of their own in it."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(shared_folder: Path) -> Iterator[None]:
+    """Keeps the user's cache out of the tests, and what it holds from before."""
+    (shared_folder / "cache").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared_folder / "cache"))
+        yield
