@@ -4,17 +4,19 @@
 #   make test    installs all that is needed, then the checks and the tests
 #   make lint    the checks alone: Python style, types, and the C runtime under every supported compiler
 #   make bench   measures the tables of the README again
+#   make fuzz    feeds the serial protocol with all that may arrive, for ten minutes; needs clang
 #   make clean   deletes the virtual environment and the caches
 #
 # Another interpreter: make test PYTHON=python3.12. More tests at once: make test JOBS=8.
 
 PYTHON ?= python3
 JOBS ?= 2
+FUZZ_SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean system-packages
+.PHONY: help demo test lint bench fuzz clean system-packages
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,6 +39,10 @@ lint: $(VENV)/.dev-installed
 
 bench: $(VENV)/.dev-installed
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+fuzz: $(VENV)/.dev-installed
+	@PYTHON=$(PYTHON) .ci/system-packages fuzz
+	$(BIN)/python -m tests.firmware.fuzz --seconds $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,8 +3,7 @@
  * Runs a model on every input of input.bin and writes the outputs to output.bin, on any port.
  *
  * With MK_PROFILE the instructions of each layer are counted apart; with MCUKIT_TRACE as well, the rows that each
- * layer computed are written to trace.bin: records of nine little-endian words (input, layer, first row, last row,
- * first column, columns, height, width, bytes of the rows that follow) and the rows themselves.
+ * layer computed are written to trace.bin, as records that trace_rows.h describes.
  *
  * result.bin says how the run went, in little-endian words: inputs run, MCUKIT_ARENA_BYTES, stack bytes of the
  * deepest inference. The latter include what writing a trace takes; the hooks themselves take none.
@@ -14,6 +13,9 @@
 #include "mcukit_nn.h"
 #include "mcukit_model.h"
 #include "port.h"
+#ifdef MCUKIT_TRACE
+#include "trace_rows.h"
+#endif
 
 /* Regions of counted instructions. The layers follow REGION_INVOKE, and then comes REGION_FINISHED. */
 enum {
@@ -72,21 +74,9 @@ PORT_UNCOUNTED static uint32_t measured_invoke(void)
 static port_file trace;
 static uint32_t  input_index;
 
-static void trace_rows(uint16_t layer, const mk_map *map, uint16_t first_row, uint16_t last_row)
+static void write_trace(const void *bytes, uint32_t count)
 {
-    /* Of a call of more rows than the map holds, which happens where no one reads some of them, the last ones are left. */
-    const uint32_t first = last_row - first_row > map->ring ? (uint32_t)last_row - map->ring : first_row;
-    const uint32_t tile_row_bytes = map->columns * MK_PIXEL_BYTES(map->channels, map->bits); /* less than a row of a wider buffer */
-    const uint32_t bytes = (last_row - first) * tile_row_bytes;
-    const uint32_t record[9] = {input_index,  layer,       first,      last_row, map->first_column,
-                                map->columns, map->height, map->width, bytes};
-    if (bytes == 0) {
-        return;
-    }
-    write_all(trace, record, sizeof record);
-    for (uint32_t row = first; row < last_row; row++) {
-        write_all(trace, map->data + (row % map->ring) * map->row_bytes, tile_row_bytes);
-    }
+    write_all(trace, bytes, count);
 }
 #endif
 
@@ -102,7 +92,7 @@ PORT_UNCOUNTED void mk_layer_end(uint16_t layer, const mk_map *output, uint16_t 
 {
 #ifdef MCUKIT_TRACE
     mk_regions[REGION_OUTSIDE] = 0;
-    trace_rows(layer, output, first_row, last_row);
+    trace_rows(write_trace, input_index, layer, output, first_row, last_row);
 #else
     (void)layer;
     (void)output;

@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
-__all__ = ["CSources", "Footprint", "Program", "build_runner", "measure_footprint"]
+__all__ = [
+    "SANITIZE_FLAGS",
+    "CSources",
+    "Footprint",
+    "Program",
+    "build_runner",
+    "link_flags",
+    "measure_footprint",
+    "model_defines",
+    "model_objects",
+]
 
 import re
 from collections.abc import Sequence
@@ -17,7 +27,7 @@ from mcukit.errors import McukitError
 from mcukit.resources import firmware_dir
 
 # Variables in sections of their own are watched only if their sections are named.
-_SANITIZE = (
+SANITIZE_FLAGS = (
     "-fsanitize=address,undefined",
     "-fsanitize-sections=.bss.mcukit_arena*,.rodata.mcukit_weights*",
     "-fno-sanitize-recover=all",
@@ -88,10 +98,10 @@ def build_runner(
 ) -> Program:
     """Builds firmware/app/runner.c around the model. See compile_objects and link for the errors."""
     hooks = ["MK_PROFILE"] * (profile or trace) + ["MCUKIT_TRACE"] * trace
-    flags = _SANITIZE if sanitize else ()
+    flags = SANITIZE_FLAGS if sanitize else ()
     ports = [file for port in target.port_folders for file in sorted((_ports() / port).glob("*.c"))]
     objects = _objects(sources, target, firmware_dir() / "app" / "runner.c", ports, hooks=hooks, flags=flags)
-    path = link(objects, folder / f"runner-{target.name}", target, extra_flags=[*flags, *_link_flags(target)])
+    path = link(objects, folder / f"runner-{target.name}", target, extra_flags=[*flags, *link_flags(target)])
     elf = read_elf(path) if target.emulated else None
     if elf is not None and elf.symbols["mk_regions"].size != sources.layers + 3:
         raise McukitError(
@@ -108,7 +118,7 @@ def measure_footprint(sources: CSources, target: Target, folder: Path) -> Footpr
     Raises what compile_objects and link raise, and McukitError "unknown-section" for data that would not be counted.
     """
     objects = _objects(sources, target, firmware_dir() / "app" / "footprint.c")
-    flags = [*_link_flags(target), "-Wl,--entry=main"]
+    flags = [*link_flags(target), "-Wl,--entry=main"]
     path = link(objects, folder / f"footprint-{target.name}", target, extra_flags=flags)
     sizes = read_elf(path).section_sizes
     unknown = sorted(name for name, size in sizes.items() if size and name not in _KNOWN_SECTIONS)
@@ -141,29 +151,43 @@ def _objects(
     """
     runtime = firmware_dir() / "mcukit_nn" / "src"
     port_folders = [_ports(), *(_ports() / port for port in target.port_folders)]
-    model = [
+    defines = [*model_defines(sources), *hooks]
+    includes = [sources.model_dir, runtime, *port_folders]
+    return [
+        *compile_objects([application], target, includes=includes, defines=defines, extra_flags=flags),
+        *compile_objects(ports, target, includes=port_folders, defines=hooks, extra_flags=flags),
+        *model_objects(sources, target, hooks=hooks, flags=flags),
+    ]
+
+
+def model_objects(
+    sources: CSources, target: Target, *, hooks: Sequence[str] = (), flags: Sequence[str] = ()
+) -> list[Path]:
+    """Objects of the model and the runtime. See compile_objects for the errors."""
+    runtime = firmware_dir() / "mcukit_nn" / "src"
+    parts = ((sources.files(), [sources.model_dir, runtime]), (sorted(runtime.rglob("*.c")), [runtime]))
+    return [
+        compiled
+        for files, includes in parts
+        for compiled in compile_objects(files, target, includes=includes, defines=hooks, extra_flags=flags)
+    ]
+
+
+def model_defines(sources: CSources) -> list[str]:
+    """What firmware/app/mcukit_model.h wants to know of the model."""
+    return [
         f'MCUKIT_MODEL_HEADER="{sources.name}.h"',
         f"MCUKIT_MODEL={sources.name}",
         f"MCUKIT_MODEL_MACROS={sources.name.upper()}",
     ]
-    parts = (
-        ([application], [sources.model_dir, runtime, *port_folders], [*model, *hooks]),
-        (ports, port_folders, hooks),
-        (sources.files(), [sources.model_dir, runtime], hooks),
-        (sorted(runtime.rglob("*.c")), [runtime], hooks),
-    )
-    return [
-        compiled
-        for files, includes, defines in parts
-        for compiled in compile_objects(files, target, includes=includes, defines=defines, extra_flags=flags)
-    ]
+
+
+def link_flags(target: Target) -> list[str]:
+    """The linker script of an emulated target."""
+    if not target.linker_script:
+        return []
+    return ["-nostartfiles", f"-L{_ports() / 'common'}", f"-T{_ports() / target.linker_script}"]
 
 
 def _ports() -> Path:
     return firmware_dir() / "ports"
-
-
-def _link_flags(target: Target) -> list[str]:
-    if not target.linker_script:
-        return []
-    return ["-nostartfiles", f"-L{_ports() / 'common'}", f"-T{_ports() / target.linker_script}"]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["compile_objects", "find_tool", "link", "publish", "require_tools"]
+__all__ = ["CODE_FLAGS", "compile_objects", "find_tool", "link", "publish", "require_tools"]
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ _NO_C_LIBRARY = re.compile(r"(string|stdint|stdio)\.h: No such file|read spec fi
 _STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 # -O2 and not the size-saving -Os: kernels are a few KiB of loops in which all the time is spent, and only -O2
 # schedules, aligns and inlines them as a product would. -O3 unrolls for more flash and little gain.
-_CODE = ("-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
+CODE_FLAGS = ("-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 
 # Where the text that follows is from: # 12 "kernels.c" 2
 _LINE_MARKER = re.compile(r'^# \d+ "([^"]*)".*\n', re.MULTILINE)
@@ -94,7 +94,7 @@ def compile_objects(
     Raises McukitError "missing-tool", or "compile-failed" with what the compiler said.
     """
     compiler = find_tool(target.compiler)
-    flags = (*target.machine_flags, *_STRICT, *_CODE, *extra_flags)
+    flags = (*target.machine_flags, *_STRICT, *CODE_FLAGS, *extra_flags)
     preprocessor = (*(f"-I{folder}" for folder in includes), *(f"-D{define}" for define in defines))
     folder = cache_dir() / "objects"
     folder.mkdir(exist_ok=True)

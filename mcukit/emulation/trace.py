@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TraceRecord", "TracedMap", "assemble_maps", "read_trace"]
+__all__ = ["TraceRecord", "TracedMap", "assemble_maps", "parse_trace", "read_trace"]
 
 import struct
 from collections.abc import Iterable
@@ -66,7 +66,11 @@ class TracedMap:
 
 def read_trace(path: Path) -> list[TraceRecord]:
     """The records of a trace file. Raises McukitError "bad-trace" if it ends early or contradicts itself."""
-    content = path.read_bytes()
+    return parse_trace(path.read_bytes())
+
+
+def parse_trace(content: bytes) -> list[TraceRecord]:
+    """The records of a trace. Raises McukitError "bad-trace" if it ends early or contradicts itself."""
     records = []
     position = 0
     while position < len(content):
