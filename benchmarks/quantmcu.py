@@ -52,7 +52,7 @@ SWEEP_IMAGES = 300
 PHI_LAMBDA = 0.45
 """Where phi is varied."""
 
-ADDED_ERRORS = (0.01, 0.02, 0.025, 0.03, 0.04, 0.08)
+ADDED_ERRORS = (0.01, 0.02, 0.025, 0.03, 0.04, 0.08, 0.16, 0.32)
 """What the measured search may add to the output's error, in nats over the calibration images."""
 
 CHOSEN_ERROR = 0.04

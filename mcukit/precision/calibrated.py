@@ -18,7 +18,7 @@ from mcukit.graph.graph import Graph
 from mcukit.precision.bias_correction import correct_biases, correct_outputs
 from mcukit.precision.block_reconstruction import reconstruct_blocks
 from mcukit.precision.equalization import channel_magnitudes, equalize
-from mcukit.precision.map_equalization import equalize_maps, equalized_sets, without_limits
+from mcukit.precision.map_equalization import equalize_maps, equalized_sets, typical_magnitudes, without_limits
 from mcukit.precision.map_ranges import choose_ranges_by_output
 from mcukit.precision.output_error import OutputError, judging_images, measure_output_error
 from mcukit.precision.repair import REPAIRED, Repair
@@ -90,7 +90,7 @@ def float_basis(
         model = FloatModel(equalize(model.graph, channel_magnitudes(model, inputs)))
     sets = equalized_sets(model.graph, precision) if repair.map_equalization else ()
     if sets:
-        model = FloatModel(equalize_maps(model.graph, channel_magnitudes(model, inputs), sets))
+        model = FloatModel(equalize_maps(model.graph, typical_magnitudes(model, inputs), sets))
     return model
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "equalized_maps",
     "equalized_sets",
     "linked_maps",
+    "typical_magnitudes",
     "without_limits",
 ]
 
@@ -50,6 +51,10 @@ Float64Array = npt.NDArray[np.float64]
 
 SMALLEST_SHARE = 1 / 16
 """Of the largest channel: a channel that calibration saw smaller than this keeps room for images that show more."""
+
+
+TYPICAL_BATCH = 16
+"""Images of which the largest value counts; with fewer, common values are cut off, with more, rare ones decide."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,20 @@ def equalized_maps(
     measure: what gives the statistics of a network's maps.
     """
     sets = linked_maps(model.graph)
-    magnitudes = channel_magnitudes(model, inputs)
+    magnitudes = typical_magnitudes(model, inputs)
     statistics = measure(FloatModel(equalize_maps(model.graph, magnitudes, sets)), inputs)
     factors = {name: channel_factors(linked, magnitudes) for linked in sets for name in linked.maps}
     return EqualizedMaps(sets, factors, statistics)
+
+
+def typical_magnitudes(model: FloatModel, inputs: npt.NDArray[np.float32]) -> dict[str, Float64Array]:
+    """The largest magnitude in each channel of every map, the mean over batches of images: a single one counts less.
+
+    inputs: calibration images (N, height, width, channels).
+    """
+    batches = np.array_split(inputs, max(1, len(inputs) // TYPICAL_BATCH))
+    found = [channel_magnitudes(model, batch) for batch in batches]
+    return {name: np.mean([batch[name] for batch in found], axis=0) for name in found[0]}
 
 
 def linked_maps(graph: Graph) -> tuple[LinkedMaps, ...]:
@@ -152,7 +167,7 @@ def equalized_sets(graph: Graph, precision: Precision) -> tuple[LinkedMaps, ...]
 def channel_factors(linked: LinkedMaps, magnitudes: Mapping[str, Float64Array]) -> Float64Array:
     """By what each channel is multiplied, at least 1: then all of them reach what the largest one reaches.
 
-    magnitudes: of the channels of all maps, as channel_magnitudes measures them.
+    magnitudes: of the channels of all maps, as typical_magnitudes measures them.
     """
     sizes = np.max([magnitudes[name] for name in linked.maps], axis=0)
     largest = float(sizes.max())
@@ -166,7 +181,7 @@ def equalize_maps(graph: Graph, magnitudes: Mapping[str, Float64Array], sets: Co
     """The float `graph` with factors for the channels of some of its linked maps.
 
     The network computes what it did before, but for channels that a ReLU6 limits: their limit becomes what calibration
-    saw at most, which is where the range of a narrow map ends anyway. Maps stand for other values than before.
+    saw at most, or typically at most, which is about where the range of a narrow map ends anyway. Maps stand for other values than before.
     """
     tensors, nodes = dict(graph.tensors), {node.name: node for node in graph.nodes}
 

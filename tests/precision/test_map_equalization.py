@@ -29,6 +29,7 @@ from mcukit.precision.map_equalization import (
     equalized_maps,
     equalized_sets,
     linked_maps,
+    typical_magnitudes,
 )
 from mcukit.precision.output_error import measure_output_error
 from mcukit.precision.repair import REPAIRED
@@ -138,6 +139,16 @@ def test_outputs_stay_and_channels_become_alike(clamp: Clamp) -> None:
             assert np.allclose(now[name], magnitudes[name] * factors, rtol=1e-3, atol=1e-5)
 
 
+def test_typical_magnitudes_are_those_of_batches_on_average() -> None:
+    model, inputs = FloatModel(classifier()), images(40)
+    found = typical_magnitudes(model, inputs)
+    parts = [channel_magnitudes(model, part) for part in (inputs[:20], inputs[20:])]
+    for name, sizes in found.items():
+        assert np.array_equal(sizes, (parts[0][name] + parts[1][name]) / 2)
+    few = images(9)
+    assert all(np.array_equal(v, channel_magnitudes(model, few)[k]) for k, v in typical_magnitudes(model, few).items())
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_with_branches_compute_the_same(name: str) -> None:
     graph = NETWORKS[name]()
@@ -195,7 +206,7 @@ def test_simulation_tells_what_the_integers_do() -> None:
         for chosen in (None, equalized)
     )
     sets = equalized_sets(graph, MAPS)
-    after = FloatModel(equalize_maps(graph, channel_magnitudes(model, inputs), sets))
+    after = FloatModel(equalize_maps(graph, typical_magnitudes(model, inputs), sets))
     exact = SimulatedError(after.graph, collect_statistics(after, inputs), inputs, ranges="mse").of(MAPS)
     assert better == pytest.approx(exact, rel=0.1)
     assert better < 0.8 * plain
