@@ -181,7 +181,8 @@ def equalize_maps(graph: Graph, magnitudes: Mapping[str, Float64Array], sets: Co
     """The float `graph` with factors for the channels of some of its linked maps.
 
     The network computes what it did before, but for channels that a ReLU6 limits: their limit becomes what calibration
-    saw at most, or typically at most, which is about where the range of a narrow map ends anyway. Maps stand for other values than before.
+    saw at most, or typically at most, which is about where the range of a narrow map ends anyway. Maps stand for other
+    values than before.
     """
     tensors, nodes = dict(graph.tensors), {node.name: node for node in graph.nodes}
 
