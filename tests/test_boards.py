@@ -434,6 +434,9 @@ def test_a_misspelt_board_gets_a_suggestion() -> None:
         ('platform = "ststm32"\n', "", "platformio.platform", "is missing"),
         ('["arduino"]', '["arduino", "freertos"]', "platformio.frameworks", "'freertos' is not known"),
         ('["arduino"]', "[]", "platformio.frameworks", "[] is not a list of strings"),
+        ('["arduino"]', '["arduino"]\nlinked = ["ram"]', "platformio.linked", "there is no region 'ram'"),
+        ('["arduino"]', '["arduino"]\nlinked = "flash"', "platformio.linked", "but the linked must be in ram"),
+        ('["arduino"]', '["arduino"]\nlinked = 1', "platformio.linked", "is neither the name of a region nor"),
         ("[platformio]", "[[platformio]]", "platformio", "is not a table"),
     ],
 )

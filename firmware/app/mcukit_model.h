@@ -2,9 +2,14 @@
 /*
  * Lets one application serve any generated model. Compile with, for a model called vww:
  *     -DMCUKIT_MODEL_HEADER="vww.h" -DMCUKIT_MODEL=vww -DMCUKIT_MODEL_MACROS=VWW
+ * or with a header mcukit_project.h that defines all of these.
  */
 #ifndef MCUKIT_MODEL_ADAPTER_H
 #define MCUKIT_MODEL_ADAPTER_H
+
+#ifndef MCUKIT_MODEL_HEADER
+#include "mcukit_project.h"
+#endif
 
 #include MCUKIT_MODEL_HEADER
 

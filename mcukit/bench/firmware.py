@@ -13,7 +13,6 @@ __all__ = [
     "serial_sources",
 ]
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from mcukit.emulation.build import SANITIZE_FLAGS, CSources, link_flags, model_defines, model_objects
 from mcukit.emulation.targets import Target
 from mcukit.emulation.toolchain import CODE_FLAGS, compile_objects, find_tool, link
+from mcukit.export.project_model import code_hash
 from mcukit.resources import firmware_dir
 
 
@@ -60,11 +60,8 @@ def model_hash(sources: CSources) -> str:
 
     Raises McukitError "missing-file".
     """
-    digest = hashlib.sha256()
-    headers = sorted(sources.model_dir.glob(f"{sources.name}*.h"))
-    for file in sorted({*sources.files(), *headers}):
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    files = {*sources.files(), *sources.model_dir.glob(f"{sources.name}*.h")}
+    return code_hash({file.name: file.read_bytes() for file in files})
 
 
 def serial_defines(sources: CSources, options: SerialOptions, compiler_flags: Sequence[str]) -> list[str]:

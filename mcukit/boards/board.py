@@ -68,11 +68,16 @@ class Serial:
 
 @dataclass(frozen=True)
 class PlatformIO:
-    """What PlatformIO calls a board and its development platform, and the frameworks that it has for the board."""
+    """What PlatformIO calls a board and its development platform, and the frameworks that it has for the board.
+
+    linked: the regions of RAM that the frameworks' linker scripts fill by themselves with data, stack and heap; empty
+    where that is only the largest one for arenas that DMA reaches.
+    """
 
     board: str
     platform: str
     frameworks: tuple[str, ...]
+    linked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,13 @@ class Board:
         """Bytes of all RAM that holds arenas, copies of weights or the stack."""
         used = {*self.placement.arena, *self.placement.weights, self.placement.stack}
         return sum(region.bytes for region in self.memory if region.kind == "ram" and region.name in used)
+
+    @property
+    def linked_regions(self) -> tuple[str, ...]:
+        """The regions of RAM that a framework's linker script fills by itself; arenas in others need a script more."""
+        if self.platformio is not None and self.platformio.linked:
+            return self.platformio.linked
+        return (max((region for region in self.arena_regions if region.dma), key=lambda region: region.bytes).name,)
 
     @property
     def emulation_target(self) -> str | None:

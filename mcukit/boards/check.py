@@ -54,41 +54,42 @@ def check_memory(board: Board, table: TomlTable) -> None:
         if first.address < second.end and second.address < first.end:
             ranges = " and ".join(f"{r.address:#010x} to {r.end - 1:#010x}" for r in (first, second))
             table.problem("memory", f"{first.name} and {second.name} overlap", f"they have {ranges}")
-    if not table.has_problem("memory", "placement"):
+    if not table.has_problem("memory", "placement", "platformio.linked"):
         _check_kinds(board, table)
     if not table.has_problem("memory", "placement"):
         _check_budgets(board, table)
 
 
 def _uses(board: Board) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:
-    """What is placed, in which regions, and in memory of which kinds it may be."""
+    """Keys that name regions, these regions, and of which kinds they may be."""
     placement = board.placement
     return (
-        ("arena", placement.arena, ("ram",)),
-        ("weights", placement.weights, ("ram", "flash")),
-        ("stack", (placement.stack,), ("ram",)),
+        ("placement.arena", placement.arena, ("ram",)),
+        ("placement.weights", placement.weights, ("ram", "flash")),
+        ("placement.stack", (placement.stack,), ("ram",)),
+        ("platformio.linked", board.platformio.linked if board.platformio else (), ("ram",)),
     )
 
 
 def _check_names(board: Board, table: TomlTable) -> None:
     known = [region.name for region in board.memory]
-    for use, names, _ in _uses(board):
+    for key, names, _ in _uses(board):
         for name in names:
             if name not in known:
-                table.problem(f"placement.{use}", f"there is no region {name!r}", f"choose of {', '.join(known)}")
+                table.problem(key, f"there is no region {name!r}", f"choose of {', '.join(known)}")
         if len(set(names)) < len(names):
-            table.problem(f"placement.{use}", "a region is named twice", "name each once, the fastest first")
+            table.problem(key, "a region is named twice", "name each once, the fastest first")
 
 
 def _check_kinds(board: Board, table: TomlTable) -> None:
     kinds = {region.name: region.kind for region in board.memory}
-    for use, names, allowed in _uses(board):
+    for key, names, allowed in _uses(board):
         fitting = ", ".join(name for name, kind in kinds.items() if kind in allowed)
         hint = f"choose of {fitting}" if fitting else "add a region of RAM: [[memory]]"
         for name in names:
             if kinds[name] not in allowed:
-                message = f"{name} is {kinds[name]}, but the {use} must be in {allowed[0]}"
-                table.problem(f"placement.{use}", message, hint)
+                message = f"{name} is {kinds[name]}, but the {key.rpartition('.')[2]} must be in {allowed[0]}"
+                table.problem(key, message, hint)
 
 
 def _check_budgets(board: Board, table: TomlTable) -> None:

@@ -126,6 +126,7 @@ def _platformio(table: TomlTable) -> PlatformIO:
         board=table.text("board", pattern=ID, hint="write PlatformIO's id of the board, as `pio boards` shows it"),
         platform=table.text("platform", pattern=ID, hint='write a platform of PlatformIO, such as "ststm32"'),
         frameworks=table.texts("frameworks"),
+        linked=_region_names(table, "linked") if table.has("linked") else (),
     )
     for name in platformio.frameworks:
         if name not in FRAMEWORKS:

@@ -36,6 +36,9 @@ MANIFEST_SCHEMA = 1
 
 _NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 
+_MADE_FROM_A_BUILD = "firmware/.pio/"
+"""What PlatformIO leaves in a project: it is made again whenever that is built."""
+
 
 @dataclass(frozen=True, eq=False)
 class Build:
@@ -155,7 +158,7 @@ def _check_replaceable(folder: Path) -> None:
         known = {"manifest.json", *manifest["files"]} if "mcukit" in manifest else set()
     except (McukitError, KeyError, TypeError):
         known = set()
-    foreign = sorted(found - known)
+    foreign = sorted(name for name in found - known if not name.startswith(_MADE_FROM_A_BUILD))
     if foreign or not known:
         reason = f"it holds '{foreign[0]}', which is no part of a build" if known else "it is not a build folder"
         raise McukitError(

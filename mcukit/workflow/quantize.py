@@ -11,13 +11,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import mcukit
-from mcukit.boards import Board, load_board
+from mcukit.boards import Board, list_boards, load_board
 from mcukit.calibration.preprocessing import IDENTITY
 from mcukit.calibration.ranges import DEFAULT_RANGES
 from mcukit.emulation.measure import Measurement, measure
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
 from mcukit.export.names import file_stem
+from mcukit.export.platformio import platformio_files
+from mcukit.export.project_model import ProjectModel
 from mcukit.graph.graph import Graph
 from mcukit.graph.serialize import graph_bytes
 from mcukit.importers.load import load_model
@@ -26,6 +28,7 @@ from mcukit.planning.check import check_plan
 from mcukit.planning.choose import Planned
 from mcukit.planning.costs import DEFAULT_TARGET
 from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import Plan
 from mcukit.planning.plan_file import plan_text
 from mcukit.planning.planner import plan_of
 from mcukit.quantized.integer import IntegerModel
@@ -148,9 +151,23 @@ def _files(
     files["model/quantized.npz"] = graph_bytes(model.graph)
     if model.branches:
         files["model/narrow.npz"] = graph_bytes(model.branches.graph)
+    files |= _firmware(model, plan, c_files, board)
     files["plan.json"] = plan_text(plan, model).encode()
     files["report.json"] = json_bytes(content)
     return files
+
+
+def _firmware(model: IntegerModel, plan: Plan, c_files: Mapping[str, str], board: Board | None) -> dict[str, bytes]:
+    """The firmware project, for the board or else for all that come with mcukit and have enough memory."""
+    project = ProjectModel(
+        name=file_stem(model.name),
+        c_files={file: text.encode() for file, text in c_files.items()},
+        arenas=plan.arenas,
+        weight_bytes=model.weight_bytes,
+        input_bytes=model.input.elements,
+    )
+    files = platformio_files(project, [board] if board else list_boards(), only_fitting=board is None)
+    return {f"firmware/{path}": content for path, content in files.items()}
 
 
 def _measure(model: IntegerModel, c_files: Mapping[str, str], board: Board | None) -> Measurement | None:

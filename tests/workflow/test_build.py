@@ -97,6 +97,15 @@ def test_a_folder_that_is_not_just_a_build_is_never_replaced(files: dict[str, by
     assert contents(folder) == files
 
 
+def test_what_platformio_left_in_the_firmware_goes_with_the_build(tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    write_build(folder, {"firmware/platformio.ini": b"1"}, MANIFEST)
+    (folder / "firmware" / ".pio" / "build").mkdir(parents=True)
+    (folder / "firmware" / ".pio" / "build" / "firmware.elf").write_bytes(b"2")
+    write_build(folder, {"firmware/platformio.ini": b"3"}, MANIFEST)
+    assert set(contents(folder)) == {"firmware/platformio.ini", "manifest.json"}
+
+
 def test_a_file_in_the_way_and_an_impossible_path_are_one_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):

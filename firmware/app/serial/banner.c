@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "banner.h"
 
-#include "mcukit_model.h"
 #include "session.h"
 
 #ifndef MCUKIT_MODEL_HASH

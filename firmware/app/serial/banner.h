@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "mcukit_model.h"
+
 #ifndef MCUKIT_BOARD
 #define MCUKIT_BOARD "unknown"
 #endif
