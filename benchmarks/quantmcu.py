@@ -66,11 +66,16 @@ SHARE = 0.6
 @click.option("--only", "names", multiple=True, type=click.Choice(list(BUDGETS)), help="Measure this network alone.")
 @click.option("--sweep/--no-sweep", default=True, help="QuantMCU over lambda and phi.")
 @click.option("--timing", is_flag=True, help="Print how long steps took.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Go on where a run ended.",
+)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: results/, if all was run.")
-def main(names: tuple[str, ...], sweep: bool, timing: bool, output: Path | None) -> None:
+def main(names: tuple[str, ...], sweep: bool, timing: bool, keep: Path | None, output: Path | None) -> None:
     """Measures mixed precision against the patch-based int8 network."""
     networks = [network for network in read_networks(HERE / "networks.toml") if network.name in (names or BUDGETS)]
-    measured = [_measure(network, sweep, timing) for network in networks if not _is_missing(network)]
+    measured = [_kept(network, sweep, timing, keep) for network in networks if not _is_missing(network)]
     results = {"schema": SCHEMA, **versions(TARGET), "target": TARGET, "networks": [each for each, _ in measured]}
     page = render(results)
     click.echo(page)
@@ -90,6 +95,18 @@ def _is_missing(network: Network) -> bool:
     if missing:
         click.echo(f"{network.name}: skipped, no {missing}", err=True)
     return missing is not None
+
+
+def _kept(network: Network, sweep: bool, timing: bool, folder: Path | None) -> tuple[dict[str, Any], str]:
+    """What _measure gives, from the folder if it is there: all networks together take an hour."""
+    if folder is None:
+        return _measure(network, sweep, timing)
+    file = folder / f"{network.name}.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(_measure(network, sweep, timing)), encoding="utf-8")
+    results, chosen = json.loads(file.read_text(encoding="utf-8"))
+    return results, chosen
 
 
 def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any], str]:
