@@ -55,6 +55,11 @@ PHI_LAMBDA = 0.45
 ADDED_ERRORS = (0.01, 0.02, 0.025, 0.03, 0.04, 0.08, 0.16, 0.32)
 """What the measured search may add to the output's error, in nats over the calibration images."""
 
+LARGE = "mobilenet-v2"
+LARGE_ERRORS = (0.02, 0.04, 0.08)
+LARGE_SWEEP_IMAGES = 100
+"""A network of 300 million multiply-accumulates takes minutes for each row: it has fewer."""
+
 CHOSEN_ERROR = 0.04
 """Of the configuration with rows pushed whose plan is kept, and proved in every executor by the tests."""
 
@@ -116,7 +121,8 @@ def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any
     int8 = [_said(network, try_configuration(prepared, each)) for each in int8_configurations(prepared)]
     trials = _sweep(prepared) if sweep else {}
     best, chosen = [], ""
-    for added, configuration in best_configurations(prepared, ADDED_ERRORS, SHARE):
+    errors = LARGE_ERRORS if network.name == LARGE else ADDED_ERRORS
+    for added, configuration in best_configurations(prepared, errors, SHARE):
         best.append(_said(network, try_configuration(prepared, configuration)))
         if added == CHOSEN_ERROR and configuration.plan.pushed:
             chosen = stages_text(configuration)
@@ -138,7 +144,7 @@ def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any
 
 def _sweep(prepared: Prepared) -> dict[str, Any]:
     """Over lambda with VDPC on and off, over phi, for the patches alone and for the whole network; int8 beside it."""
-    prepared = prepared.head(SWEEP_IMAGES)
+    prepared = prepared.head(LARGE_SWEEP_IMAGES if prepared.network.name == LARGE else SWEEP_IMAGES)
     choices = [
         QuantmcuOptions(vdpc, entropy_weight=weight, layer_stage=whole)
         for whole in (False, True)
