@@ -55,6 +55,11 @@ PHI_LAMBDA = 0.45
 ADDED_ERRORS = (0.01, 0.02, 0.025, 0.03, 0.04, 0.08, 0.16, 0.32)
 """What the measured search may add to the output's error, in nats over the calibration images."""
 
+LARGE = "mobilenet-v2"
+LARGE_ERRORS = (0.02, 0.04, 0.08)
+LARGE_SWEEP_IMAGES = 100
+"""A network of 300 million multiply-accumulates takes minutes for each row: it has fewer."""
+
 CHOSEN_ERROR = 0.04
 """Of the configuration with rows pushed whose plan is kept, and proved in every executor by the tests."""
 
@@ -66,11 +71,16 @@ SHARE = 0.6
 @click.option("--only", "names", multiple=True, type=click.Choice(list(BUDGETS)), help="Measure this network alone.")
 @click.option("--sweep/--no-sweep", default=True, help="QuantMCU over lambda and phi.")
 @click.option("--timing", is_flag=True, help="Print how long steps took.")
+@click.option(
+    "--keep",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Go on where a run ended.",
+)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: results/, if all was run.")
-def main(names: tuple[str, ...], sweep: bool, timing: bool, output: Path | None) -> None:
+def main(names: tuple[str, ...], sweep: bool, timing: bool, keep: Path | None, output: Path | None) -> None:
     """Measures mixed precision against the patch-based int8 network."""
     networks = [network for network in read_networks(HERE / "networks.toml") if network.name in (names or BUDGETS)]
-    measured = [_measure(network, sweep, timing) for network in networks if not _is_missing(network)]
+    measured = [_kept(network, sweep, timing, keep) for network in networks if not _is_missing(network)]
     results = {"schema": SCHEMA, **versions(TARGET), "target": TARGET, "networks": [each for each, _ in measured]}
     page = render(results)
     click.echo(page)
@@ -92,6 +102,18 @@ def _is_missing(network: Network) -> bool:
     return missing is not None
 
 
+def _kept(network: Network, sweep: bool, timing: bool, folder: Path | None) -> tuple[dict[str, Any], str]:
+    """What _measure gives, from the folder if it is there: all networks together take an hour."""
+    if folder is None:
+        return _measure(network, sweep, timing)
+    file = folder / f"{network.name}.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(_measure(network, sweep, timing)), encoding="utf-8")
+    results, chosen = json.loads(file.read_text(encoding="utf-8"))
+    return results, chosen
+
+
 def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any], str]:
     """Everything of one network, and the plan.json of the configuration that tests prove byte by byte."""
     with tempfile.TemporaryDirectory(prefix="mcukit-benchmark-") as scratch:
@@ -99,7 +121,8 @@ def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any
     int8 = [_said(network, try_configuration(prepared, each)) for each in int8_configurations(prepared)]
     trials = _sweep(prepared) if sweep else {}
     best, chosen = [], ""
-    for added, configuration in best_configurations(prepared, ADDED_ERRORS, SHARE):
+    errors = LARGE_ERRORS if network.name == LARGE else ADDED_ERRORS
+    for added, configuration in best_configurations(prepared, errors, SHARE):
         best.append(_said(network, try_configuration(prepared, configuration)))
         if added == CHOSEN_ERROR and configuration.plan.pushed:
             chosen = stages_text(configuration)
@@ -121,7 +144,7 @@ def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any
 
 def _sweep(prepared: Prepared) -> dict[str, Any]:
     """Over lambda with VDPC on and off, over phi, for the patches alone and for the whole network; int8 beside it."""
-    prepared = prepared.head(SWEEP_IMAGES)
+    prepared = prepared.head(LARGE_SWEEP_IMAGES if prepared.network.name == LARGE else SWEEP_IMAGES)
     choices = [
         QuantmcuOptions(vdpc, entropy_weight=weight, layer_stage=whole)
         for whole in (False, True)

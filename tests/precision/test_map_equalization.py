@@ -12,7 +12,6 @@ import pytest
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.statistics import collect_statistics
 from mcukit.export.tflite import build_tflite
-from mcukit.graph.graph import Graph
 from mcukit.ops.activation import RELU, RELU6, UNBOUNDED, Clamp
 from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
@@ -36,27 +35,7 @@ from mcukit.precision.repair import REPAIRED
 from mcukit.precision.simulated_error import SimulatedError
 from mcukit.quantized.precision import Precision
 from tests.planning.networks import HALVE, NETWORKS, POINT, Network
-from tests.precision.networks import classifier, images
-
-
-def unequal(graph: Graph, clamp: Clamp = UNBOUNDED) -> Graph:
-    """`graph` with output channels of very unequal size, and limits of every layer but the last ones."""
-    random = np.random.default_rng(1)
-    tensors, nodes = dict(graph.tensors), []
-    for node in graph.nodes:
-        if node.operator.has_weights:
-            weights = tensors[node.inputs[1]]
-            shape = np.ones(len(weights.shape), np.int64)
-            shape[3 if weights.shape[0] == 1 and len(weights.shape) == 4 else 0] = -1
-            sizes = np.exp(
-                random.normal(size=max(weights.shape[0], weights.shape[-1]) if shape[0] == 1 else weights.shape[0])
-            )
-            tensors[weights.name] = replace(
-                weights, data=(np.asarray(weights.data) * sizes.reshape(shape)).astype(np.float32)
-            )
-        limited = node.operator.has_weights and clamp != UNBOUNDED and len(graph.tensors[node.output].shape) == 4
-        nodes.append(replace(node, operator=replace(node.operator, clamp=clamp)) if limited else node)
-    return graph.replace(tensors=tensors, nodes=tuple(nodes))
+from tests.precision.networks import classifier, images, unequal, unequal_chain
 
 
 def sets_of(build: Callable[[Network], tuple[str, ...]]) -> list[list[str]]:
@@ -168,12 +147,6 @@ def test_maps_keep_their_channels_where_narrow_weights_mix_them() -> None:
     narrow = Precision({"depthwise_conv2d1": 4}, dict.fromkeys(mixing, 4))
     assert equalized_sets(graph, narrow) == ()
     assert equalized_sets(graph, Precision()) == ()
-
-
-def unequal_chain(clamp: Clamp) -> Graph:
-    net = Network(8, 8, 3)
-    last = net.conv(net.depthwise(net.conv("input", 8)), 12, POINT)
-    return unequal(net.graph(net.dense(net.conv(last, 8), 6)), clamp)
 
 
 MAPS = Precision({"conv2d0": 4, "depthwise_conv2d1": 4, "conv2d2": 4})
