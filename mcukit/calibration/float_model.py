@@ -7,7 +7,7 @@ passes, whatever file it came from.
 
 from __future__ import annotations
 
-__all__ = ["FloatModel", "FloatModelBuilder", "open_session", "to_nhwc"]
+__all__ = ["FloatModel", "FloatModelBuilder", "from_nhwc", "open_session", "to_nhwc"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -106,6 +106,13 @@ def to_nhwc(values: npt.NDArray[np.generic]) -> FloatArray:
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
 
 
+def from_nhwc(tensor: Tensor, values: npt.NDArray[np.generic]) -> FloatArray:
+    """A batch of one map, channels last, in onnxruntime's layout. A vector may come as a map of one pixel."""
+    if values.ndim == 4:
+        values = values.transpose(0, 3, 1, 2) if len(tensor.shape) == 4 else values.reshape(len(values), -1)
+    return np.ascontiguousarray(values, np.float32)
+
+
 def open_session(model: onnx.ModelProto, threads: int = 0) -> onnxruntime.InferenceSession:
     """onnxruntime on the CPU; threads: how many cores it may use, 0 leaves it to onnxruntime.
 
@@ -135,8 +142,7 @@ class FloatModel:
 
     def run(self, inputs: FloatArray) -> dict[str, FloatArray]:
         """Every map for a batch of inputs (N, height, width, channels), each in onnxruntime's own layout (NCHW)."""
-        fed = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs
-        fed = np.ascontiguousarray(fed, np.float32)
+        fed = from_nhwc(self.graph.tensors[self.graph.inputs[0]], inputs)
         names = [node.output for node in self.graph.nodes]
         values = self._session.run([self._values[name] for name in names], {self._input: fed})
         maps = dict(zip(names, values, strict=True))
@@ -149,7 +155,7 @@ class FloatModel:
 
     def outputs(self, inputs: FloatArray) -> tuple[FloatArray, ...]:
         """The network's outputs for a batch of inputs, NHWC."""
-        fed = inputs.transpose(0, 3, 1, 2) if inputs.ndim == 4 else inputs
+        fed = from_nhwc(self.graph.tensors[self.graph.inputs[0]], inputs)
         wanted = [self._values[name] for name in self.graph.outputs]
-        results = self._session.run(wanted, {self._input: np.ascontiguousarray(fed, np.float32)})
+        results = self._session.run(wanted, {self._input: fed})
         return tuple(to_nhwc(values) for values in results)

@@ -45,7 +45,7 @@ from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.sub import Sub
 from mcukit.precision.equalization import channel_magnitudes
 from mcukit.precision.filter_matrix import input_channels, output_channels
-from mcukit.quantized.precision import Precision, quantization_groups
+from mcukit.quantized.precision import Precision, check_precision, quantization_groups
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -159,7 +159,11 @@ def linked_maps(graph: Graph) -> tuple[LinkedMaps, ...]:
 
 
 def equalized_sets(graph: Graph, precision: Precision) -> tuple[LinkedMaps, ...]:
-    """The sets of linked maps of a float graph that gain from factors with these bits."""
+    """The sets of linked maps of a float graph that gain from factors with these bits.
+
+    Raises McukitError "bad-precision" for bits that the network can't have.
+    """
+    check_precision(graph, precision)
     groups = quantization_groups(graph)
     return tuple(linked for linked in linked_maps(graph) if linked.is_narrow(precision, groups))
 

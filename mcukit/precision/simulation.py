@@ -23,7 +23,7 @@ import onnx
 import onnxruntime
 from onnx import helper
 
-from mcukit.calibration.float_model import IR_VERSION, OPSET, FloatModelBuilder, open_session, to_nhwc
+from mcukit.calibration.float_model import IR_VERSION, OPSET, FloatModelBuilder, from_nhwc, open_session, to_nhwc
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
 from mcukit.precision.output_error import before_softmax
 
@@ -117,8 +117,8 @@ class Simulation:
         return _Variant(tuple(nodes), self._layers | layers, grids)
 
     def _run_chunk(self, images: FloatArray, variants: Sequence[_Variant]) -> list[Outputs]:
-        fed = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
-        raw = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(fed, np.float32))
+        fed = from_nhwc(self.graph.tensors[self.graph.inputs[0]], images)
+        raw = onnxruntime.OrtValue.ortvalue_from_numpy(fed)
         whole = _Variant(self._nodes, self._layers, {t.name: t.quantization for t in self.graph.maps()})
         # Maps that every variant computes anew need not be there before.
         needed = [node for node in self._nodes if any(node not in variant.nodes for variant in variants)]

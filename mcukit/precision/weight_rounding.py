@@ -35,6 +35,9 @@ SWEEPS = 3
 
 SMALLEST_SHRINKAGE = 0.01
 
+_NOISE = 1e-6
+"""Of a squared mean: smaller variances are none, since sums of float32 lose so many digits."""
+
 BLOCK = 32
 """Columns that are updated one by one; what they do to all others is one product of matrices."""
 
@@ -108,8 +111,12 @@ def _shrunken(moments: InputMoments) -> Float64Array:
     """The covariance, nearer to its diagonal the fewer samples it is made of, and regular."""
     inputs = moments.covariance.shape[1]
     share = max(SMALLEST_SHRINKAGE, inputs / (inputs + moments.samples))
-    shrunken: Float64Array = (1.0 - share) * moments.covariance
+    # What never varies has a variance of rounding errors, of either sign.
     diagonal = np.einsum("gii->gi", moments.covariance)
+    varies = diagonal > _NOISE * np.square(moments.mean)
+    diagonal = np.where(varies, diagonal, 0.0)
+    together = varies[:, :, np.newaxis] & varies[:, np.newaxis, :]
+    shrunken: Float64Array = np.where(together, (1.0 - share) * moments.covariance, 0.0)
     # An input that never changes is given a little, so that the inverse exists.
     floor = SMALLEST_SHRINKAGE * diagonal.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
     places = np.arange(inputs)

@@ -202,6 +202,14 @@ def test_patches_with_outliers_keep_their_bits(int8: Build, static: Build) -> No
     assert static.model.weight_bytes > int8.model.weight_bytes
 
 
+def test_errors_of_tiles_of_two_forms_are_those_of_rounding(runtime: Build, static: Build) -> None:
+    """Pixels that a form leaves to the other one count in neither."""
+    for build in (runtime, static):
+        errors = [layer["error"] for layer in build.report["layers"] if layer["error"] is not None]
+        assert len(errors) > 5
+        assert min(error["cosine"] for error in errors) > 0.8
+
+
 def test_patches_are_judged_on_the_device(runtime: Build) -> None:
     branches = runtime.model.branches
     assert branches is not None
