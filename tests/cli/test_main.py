@@ -140,8 +140,10 @@ def test_json_is_ascii_whatever_the_locale(tmp_path: Path) -> None:
 
 def test_an_interrupt_during_work() -> None:
     script = (
-        "import sys, time, mcukit.boards as boards\n"
+        "import signal, sys, time, mcukit.boards as boards\n"
         "from mcukit.cli.main import main\n"
+        # Whoever runs tests in the background may have it ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "boards.list_boards = lambda: (print('ready', flush=True), time.sleep(60))\n"
         "sys.argv = ['mcukit', 'boards']\n"
         "main()\n"
