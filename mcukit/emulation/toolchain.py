@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CODE_FLAGS", "compile_objects", "find_tool", "link", "publish", "require_tools"]
+__all__ = ["CODE_FLAGS", "compile_objects", "find_tool", "install_command", "link", "publish", "require_tools"]
 
 import hashlib
 import os
@@ -63,7 +63,7 @@ def find_tool(name: str) -> Path:
     path = shutil.which(name)
     if path is None:
         raise McukitError(
-            "missing-tool", f"{name} is not installed", hint=f"on Debian and Ubuntu: {_install_command(name)}"
+            "missing-tool", f"{name} is not installed", hint=f"on Debian and Ubuntu: {install_command(name)}"
         )
     return Path(path)
 
@@ -215,7 +215,7 @@ def _failure(compiler: Path, diagnostics: str, where: str) -> McukitError:
         return McukitError(
             "missing-tool",
             f"the C library of {compiler.name} is not installed",
-            hint=f"on Debian and Ubuntu: {_install_command(compiler.name)}",
+            hint=f"on Debian and Ubuntu: {install_command(compiler.name)}",
         )
     overflow = re.search(r"region `(\w+)' overflowed by (\d+) bytes", diagnostics)
     if overflow:
@@ -238,5 +238,6 @@ def _excerpt(diagnostics: str, lines: int = 20) -> str:
     return "\n".join(line[:300] for line in diagnostics.strip().splitlines()[:lines])
 
 
-def _install_command(name: str) -> str:
+def install_command(name: str) -> str:
+    """What installs a compiler or an emulator on Debian and Ubuntu."""
     return _INSTALL.get(name, f"apt-get install {name}")

@@ -1,45 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PlatformIO project around a network: the serial application, the kernels, and an environment for each board."""
+"""A PlatformIO project around a network: the serial application, the kernels, and environments for boards.
+
+Boards are real ones, and those that an emulator stands for.
+"""
 
 from __future__ import annotations
 
 __all__ = ["platformio_files"]
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from mcukit.boards import Board
 from mcukit.export.project_boards import Environment, environments_for
+from mcukit.export.project_emulators import EmulatedBoard, emulated_boards, platform_files, platform_folder
 from mcukit.export.project_model import (
     PORTS,
     ProjectModel,
     application_files,
     code_hash,
+    folder_files,
     port_files,
     render,
     runtime_files,
 )
+from mcukit.resources import firmware_dir
+
+_VALUES_IN_LINE = 20
 
 
 def platformio_files(model: ProjectModel, boards: Sequence[Board], *, only_fitting: bool = False) -> dict[str, bytes]:
-    """File contents by path in the project. Without a board that can have an environment it is a README that says why.
+    """File contents by path in the project.
 
     only_fitting: leave out boards whose memory is too small; otherwise the linker has the last word.
     """
     environments, left_out = environments_for(model, boards, only_fitting=only_fitting)
-    own_regions = any(env.own_regions for env in environments)
-    readme = render("README.md", name=model.name, environments=environments, left_out=left_out, own_regions=own_regions)
-    if not environments:
-        return {"README.md": readme}
-    several = len({env.board.id for env in environments}) > 1
+    emulated, not_emulated = emulated_boards(model, {env.name for env in environments})
+    platform = platform_files(emulated)
+    folder = f"platform/{platform_folder(platform)}"
     ports = [port for port in PORTS if any(env.framework == port for env in environments)]
-    files = {
-        "README.md": readme,
-        "platformio.ini": render(
-            "platformio.ini", name=model.name, environments=environments, several=several, ports=ports
-        ),
+    cores = [env.board.emulation_target for env in environments]
+    context = {
+        "name": model.name,
+        "example": next((board.environment for board in emulated if board.id in cores), "emulated-cortex-m4"),
+        "environments": environments,
+        "emulated": emulated,
+        "left_out": (*left_out, *not_emulated),
+        "own_regions": any(env.own_regions for env in environments),
+        "platform": folder,
+        "ports": ports,
     }
-    files |= _under("src", _source_files(model, [env for env in environments if env.is_default], several, ports))
+    files = {"README.md": render("README.md", **context)}
+    if not environments and not emulated:
+        return files
+    files["platformio.ini"] = render("platformio.ini", **context)
+    files |= _under("src", _source_files(model, environments, emulated, ports))
     files |= _libraries(model)
+    files |= _test_files(model)
+    files |= _under(folder, platform) if emulated else {}
     for env in environments:
         files |= _board_files(env)
     if "espidf" in ports:
@@ -48,15 +65,44 @@ def platformio_files(model: ProjectModel, boards: Sequence[Board], *, only_fitti
 
 
 def _source_files(
-    model: ProjectModel, boards: Sequence[Environment], several: bool, ports: Iterable[str]
+    model: ProjectModel, environments: Sequence[Environment], emulated: Sequence[EmulatedBoard], ports: Sequence[str]
 ) -> dict[str, bytes]:
+    boards = [env for env in environments if env.is_default]
     files = application_files() | {
-        "mcukit_board.h": render("mcukit_board.h", environments=boards, several=several),
+        "mcukit_board.h": render("mcukit_board.h", environments=boards, emulated=emulated),
         "mcukit_project.h": render("mcukit_project.h", name=model.name, hash=code_hash(model.c_files)),
     }
-    for port in ports:
+    for port in (*ports, *(["emulated"] if emulated else [])):
         files |= port_files(port)
     return files
+
+
+def _test_files(model: ProjectModel) -> dict[str, bytes]:
+    """What `pio test` runs."""
+    folder = "test/test_known_answer"
+    return {
+        "test/test_custom_runner.py": (firmware_dir() / "platformio" / "test_custom_runner.py").read_bytes(),
+        **_under(folder, folder_files(firmware_dir() / "app" / "known_answer")),
+        f"{folder}/known_answer.h": _known_answers(model),
+    }
+
+
+def _known_answers(model: ProjectModel) -> bytes:
+    outputs = [
+        {"function": f"{model.name}_output{f'_{index}' if index else ''}", "bytes": len(output)}
+        for index, output in enumerate(model.answers[0].outputs)
+    ]
+    answers = [
+        {"seed": answer.seed, "lines": [line for output in answer.outputs for line in _lines_of(output)]}
+        for answer in model.answers
+    ]
+    return render("known_answer.h", name=model.name, outputs=outputs, answers=answers)
+
+
+def _lines_of(output: bytes) -> list[str]:
+    """int8 values as C has them."""
+    values = [str(value) for value in memoryview(output).cast("b")]
+    return [", ".join(values[start : start + _VALUES_IN_LINE]) for start in range(0, len(values), _VALUES_IN_LINE)]
 
 
 def _libraries(model: ProjectModel) -> dict[str, bytes]:

@@ -3,7 +3,17 @@
 
 from __future__ import annotations
 
-__all__ = ["PORTS", "ProjectModel", "application_files", "code_hash", "port_files", "render", "runtime_files"]
+__all__ = [
+    "PORTS",
+    "KnownAnswer",
+    "ProjectModel",
+    "application_files",
+    "code_hash",
+    "folder_files",
+    "port_files",
+    "render",
+    "runtime_files",
+]
 
 import hashlib
 from collections.abc import Mapping
@@ -22,11 +32,19 @@ PORTS = ("arduino", "espidf")
 
 
 @dataclass(frozen=True)
+class KnownAnswer:
+    """seed: of the input, see export/known_answers.py. outputs: the bytes of each output of the network."""
+
+    seed: int
+    outputs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class ProjectModel:
     """A network as projects take it.
 
     name: a lower-case C identifier, as files and functions begin. c_files: the generated C by file name.
-    arenas: bytes by region. weight_bytes, input_bytes: as in NAME.h.
+    arenas: bytes by region. weight_bytes, input_bytes: as in NAME.h. answers: what a test on a board compares with.
     """
 
     name: str
@@ -34,6 +52,7 @@ class ProjectModel:
     arenas: Mapping[str, int]
     weight_bytes: int
     input_bytes: int
+    answers: tuple[KnownAnswer, ...]
 
 
 def code_hash(c_files: Mapping[str, bytes]) -> str:
@@ -52,24 +71,25 @@ def render(template: str, **context: Any) -> bytes:
 
 def runtime_files() -> dict[str, bytes]:
     """The kernels and their headers, by file name."""
-    return _read(firmware_dir() / "mcukit_nn" / "src")
+    return folder_files(firmware_dir() / "mcukit_nn" / "src")
 
 
 def application_files() -> dict[str, bytes]:
     """The serial application over a port, by path: without main.c, which is the port's matter."""
     app = firmware_dir() / "app"
-    serial = {f"serial/{name}": content for name, content in _read(app / "serial").items() if name != "main.c"}
+    serial = {f"serial/{name}": content for name, content in folder_files(app / "serial").items() if name != "main.c"}
     shared = {name: (app / name).read_bytes() for name in ("mcukit_model.h", "trace_rows.h")}
     return serial | shared | {"port_serial.h": (firmware_dir() / "ports" / "port_serial.h").read_bytes()}
 
 
 def port_files(framework: str) -> dict[str, bytes]:
-    """The port for a framework of PORTS with its main program, by path."""
+    """The port for a framework of PORTS, or for "emulated" boards, with its main program, by path."""
     folder = firmware_dir() / "ports" / framework / "serial"
-    return {f"{framework}/{name}": content for name, content in _read(folder).items()}
+    return {f"{framework}/{name}": content for name, content in folder_files(folder).items()}
 
 
-def _read(folder: Path) -> dict[str, bytes]:
+def folder_files(folder: Path) -> dict[str, bytes]:
+    """The files of a folder, without those of folders in it, by name."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 

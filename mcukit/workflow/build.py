@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -36,8 +37,8 @@ MANIFEST_SCHEMA = 1
 
 _NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 
-_MADE_FROM_A_BUILD = "firmware/.pio/"
-"""What PlatformIO leaves in a project: it is made again whenever that is built."""
+_MADE_FROM_A_BUILD = re.compile(r"firmware/(\.pio/|\.emulated/|(.+/)?__pycache__/)")
+"""What PlatformIO and emulated boards leave in a project: it is made again whenever that is built."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +159,7 @@ def _check_replaceable(folder: Path) -> None:
         known = {"manifest.json", *manifest["files"]} if "mcukit" in manifest else set()
     except (McukitError, KeyError, TypeError):
         known = set()
-    foreign = sorted(name for name in found - known if not name.startswith(_MADE_FROM_A_BUILD))
+    foreign = sorted(name for name in found - known if not _MADE_FROM_A_BUILD.match(name))
     if foreign or not known:
         reason = f"it holds '{foreign[0]}', which is no part of a build" if known else "it is not a build folder"
         raise McukitError(

@@ -17,6 +17,7 @@ from mcukit.calibration.ranges import DEFAULT_RANGES
 from mcukit.emulation.measure import Measurement, measure
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
+from mcukit.export.known_answers import known_answers
 from mcukit.export.names import file_stem
 from mcukit.export.platformio import platformio_files
 from mcukit.export.project_model import ProjectModel
@@ -165,6 +166,7 @@ def _firmware(model: IntegerModel, plan: Plan, c_files: Mapping[str, str], board
         arenas=plan.arenas,
         weight_bytes=model.weight_bytes,
         input_bytes=model.input.elements,
+        answers=known_answers(model),
     )
     files = platformio_files(project, [board] if board else list_boards(), only_fitting=board is None)
     return {f"firmware/{path}": content for path, content in files.items()}

@@ -16,6 +16,7 @@ import pytest
 
 from mcukit.boards import Board
 from mcukit.export.c_code import generate_c
+from mcukit.export.known_answers import known_answers
 from mcukit.export.names import file_stem
 from mcukit.export.project_model import ProjectModel
 from mcukit.planning.dataflow import Dataflow
@@ -38,7 +39,8 @@ def project_model(name: str = "net", regions: tuple[tuple[str, int], ...] = ()) 
     budgets = tuple(RegionBudget(region, size) for region, size in regions)
     plan = plan_of(flow, (stage,), regions=budgets) if budgets else plan_of(flow, (stage,))
     files = {file: text.encode() for file, text in generate_c(model, plan).items()}
-    return ProjectModel(file_stem(name), files, plan.arenas, model.weight_bytes, model.input.elements)
+    answers = known_answers(model)
+    return ProjectModel(file_stem(name), files, plan.arenas, model.weight_bytes, model.input.elements, answers)
 
 
 def written(files: Mapping[str, bytes], folder: Path) -> Path:

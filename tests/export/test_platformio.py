@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import configparser
-import importlib.util
 import json
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +17,16 @@ from mcukit.emulation.toolchain import find_tool
 from mcukit.export.platformio import platformio_files
 from mcukit.export.project_model import PORTS, code_hash
 from mcukit.resources import firmware_dir
+from tests.export.offline_platformio import OfflinePlatformIO
 from tests.export.projects import compile_each, compiler_for, project_model, written
 
 BOARDS = {board.id: board for board in list_boards()}
 STUBS = Path(__file__).parent.parent / "firmware" / "stubs"
 NAMES = ("net", "while", "../x", "a;b", "${env.x}", "%(y)s", '"', "*/", "1 2 3", "string", "", "ä" * 99, "x\n[env:y]")
+NAMES_OF_INI_FILES = ("${env.x}", "%(y)s", "x\n[env:y]")
+EMULATED = [
+    f"emulated-{name}" for name in ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "riscv32", "stm32f405")
+]
 
 
 def ini_of(files: dict[str, bytes]) -> configparser.ConfigParser:
@@ -38,26 +41,15 @@ def with_platformio(board: Board, **changes: object) -> Board:
     return replace(board, platformio=replace(board.platformio, **changes))
 
 
-def lint(folder: Path) -> None:
-    """PlatformIO's own check of the file, where it is installed; everywhere else configparser's has to do."""
-    if importlib.util.find_spec("platformio") is None:
-        return
-    command = [sys.executable, "-m", "platformio", "project", "config", "--lint", "--json-output"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    assert found["errors"] == []
-    assert found["warnings"] == []
-
-
 @pytest.mark.parametrize("board_id", BOARDS)
-def test_the_project_of_a_board_says_what_the_board_is(board_id: str, tmp_path: Path) -> None:
+def test_the_project_of_a_board_says_what_the_board_is(board_id: str, pio: OfflinePlatformIO, tmp_path: Path) -> None:
     board = BOARDS[board_id]
     assert board.platformio is not None
     files = platformio_files(project_model(), [board])
     parser = ini_of(files)
     frameworks = [port for port in PORTS if port in board.platformio.frameworks]
     names = [board_id, *(f"{board_id}-{framework}" for framework in frameworks[1:])]
-    assert parser.sections() == ["platformio", "env", *(f"env:{name}" for name in names)]
+    assert parser.sections() == ["platformio", "env", *(f"env:{name}" for name in (*names, *EMULATED))]
     assert parser["platformio"]["default_envs"] == board_id
     for name, framework in zip(names, frameworks, strict=True):
         section = dict(parser[f"env:{name}"])
@@ -66,15 +58,20 @@ def test_the_project_of_a_board_says_what_the_board_is(board_id: str, tmp_path: 
         assert section["framework"] == framework
         assert section["monitor_speed"] == str(board.serial.baud)
         assert (section.get("upload_protocol") == "stlink") == (board.serial.connection == "st-link")
-        unused = [f"-<{port}/>" for port in frameworks if port != framework]
+        unused = [f"-<{port}/>" for port in (*frameworks, "emulated") if port != framework]
         assert section["build_src_filter"].split() == ["+<*>", *unused]
         assert {path.split("/")[1] for path in files if path.startswith(tuple(f"src/{p}/" for p in PORTS))} == set(
             frameworks
         )
-    lint(written(files, tmp_path))
+    for name in EMULATED:
+        section = dict(parser[f"env:{name}"])
+        folder = section["platform"].removeprefix("symlink://")
+        assert f"{folder}/boards/{section['board']}.json" in files
+        assert section["build_src_filter"].split() == ["+<*>", *(f"-<{port}/>" for port in frameworks)]
+    assert pio.problems_of(written(files, tmp_path)) == []
 
 
-def test_without_a_board_there_is_an_environment_for_each(tmp_path: Path) -> None:
+def test_without_a_board_there_is_an_environment_for_each(pio: OfflinePlatformIO, tmp_path: Path) -> None:
     files = platformio_files(project_model(), list(BOARDS.values()), only_fitting=True)
     parser = ini_of(files)
     assert parser["platformio"]["default_envs"].split(", ") == list(BOARDS)
@@ -83,7 +80,7 @@ def test_without_a_board_there_is_an_environment_for_each(tmp_path: Path) -> Non
         (macro,) = re.findall(r"-D (MCUKIT_BOARD_\w+)", parser[f"env:{board_id}"]["build_flags"])
         assert f"defined({macro})\n/* " in header
         assert f'#define MCUKIT_BOARD "{board_id}"\n' in header
-    lint(written(files, tmp_path))
+    assert pio.problems_of(written(files, tmp_path)) == []
 
 
 def test_boards_that_can_have_no_project_are_named_with_the_reason() -> None:
@@ -103,7 +100,7 @@ def test_boards_that_can_have_no_project_are_named_with_the_reason() -> None:
     ]
     for model, board, reason in cases:
         files = platformio_files(model, [board], only_fitting=True)
-        assert list(files) == ["README.md"]
+        assert ini_of(files)["platformio"]["default_envs"] == "emulated-cortex-m3"
         assert f"\n- {reason}\n" in files["README.md"].decode()
         both = platformio_files(model, [board, esp32], only_fitting=True)
         assert f"\n- {reason}\n" in both["README.md"].decode()
@@ -124,7 +121,7 @@ def test_the_input_is_kept_where_there_is_room_for_it(free: int, keeps: int) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_a_network_is_called_its_files_are_as_safe(name: str, tmp_path: Path) -> None:
+def test_whatever_a_network_is_called_its_files_are_as_safe(name: str, pio: OfflinePlatformIO, tmp_path: Path) -> None:
     model = project_model(name)
     files = platformio_files(model, [BOARDS["esp32-c3-devkitm-1"]])
     for path, content in files.items():
@@ -132,22 +129,38 @@ def test_whatever_a_network_is_called_its_files_are_as_safe(name: str, tmp_path:
         assert not {"..", ""} & set(path.split("/"))
         assert content.isascii()
         assert b"\r" not in content
-    assert ini_of(files).sections() == [
-        "platformio", "env", "env:esp32-c3-devkitm-1", "env:esp32-c3-devkitm-1-espidf",
-    ]  # fmt: skip
+    real = ("esp32-c3-devkitm-1", "esp32-c3-devkitm-1-espidf")
+    assert ini_of(files).sections() == ["platformio", "env", *(f"env:{env}" for env in (*real, *EMULATED))]
     for path in files:
-        if path.endswith(".json"):
+        if path.endswith(("library.json", "platform.json")):
             assert json.loads(files[path])["license"] == "Apache-2.0"
     assert files[f"lib/{model.name}_model/src/{model.name}.c"] == model.c_files[f"{model.name}.c"]
-    lint(written(files, tmp_path))
+    if name in NAMES_OF_INI_FILES:
+        assert pio.problems_of(written(files, tmp_path)) == []
 
 
 def test_whatever_a_users_board_is_called_the_ini_stays_as_it_is() -> None:
     board = replace(BOARDS["nucleo_f446re"], name="x\n[env:evil]\nplatform = y\N{SNOWMAN} */ #define Z")
     files = platformio_files(project_model(), [board])
-    assert ini_of(files).sections() == ["platformio", "env", "env:nucleo_f446re"]
+    assert ini_of(files).sections() == ["platformio", "env", "env:nucleo_f446re", *(f"env:{env}" for env in EMULATED)]
     assert b"/* x?[env:evil]?platform = y? * / #define Z */\n" in files["src/mcukit_board.h"]
     assert all(content.isascii() for content in files.values())
+
+
+def test_a_board_that_is_called_like_an_emulated_one_is_another() -> None:
+    board = replace(BOARDS["nucleo_f446re"], id="emulated-cortex-m4")
+    parser = ini_of(platformio_files(project_model(), [board]))
+    assert parser["env:emulated-cortex-m4"]["platform"] == "ststm32"
+    assert parser["env:emulated-cortex-m4-qemu"]["platform"].startswith("symlink://")
+
+
+def test_emulated_boards_that_are_too_small_are_named() -> None:
+    model = replace(project_model(), arenas={"ram": 200_000}, weight_bytes=1000)
+    files = platformio_files(model, [BOARDS["nucleo_h743zi"]])
+    assert ini_of(files).sections()[-1] == "env:emulated-riscv32"
+    assert b"\n- `emulated-stm32f405`: it has 85,312 bytes of memory too few.\n" in files["README.md"]
+    flash = replace(model, arenas={"ram": 1000}, weight_bytes=(1 << 20) + 1)
+    assert b"`emulated-stm32f405`: it has 1 bytes of memory too few." in platformio_files(flash, [])["README.md"]
 
 
 def test_the_same_network_gives_the_same_bytes() -> None:
@@ -191,7 +204,11 @@ def test_the_c_of_a_project_compiles_for_its_board(board_id: str, framework: str
     board = BOARDS[board_id]
     folder = written(platformio_files(project_model(), [board]), tmp_path / "project")
     includes = [folder / "src", folder / "lib/net_model/src", folder / "lib/mcukit_nn/src", STUBS / framework]
-    defines = ["-DMK_PROFILE", *["-DMCUKIT_ENERGY_MODE"] * energy]
+    defines = [
+        "-DMK_PROFILE",
+        f"-DMCUKIT_BOARD_{re.sub('[^A-Z0-9]', '_', board_id.upper())}",
+        *["-DMCUKIT_ENERGY_MODE"] * energy,
+    ]
     if board.platformio and board.platformio.platform == "espressif32":
         defines.append("-DARDUINO_ARCH_ESP32")
     command = [*compiler_for(board), *(f"-I{path}" for path in includes), *defines]

@@ -100,8 +100,10 @@ def test_a_folder_that_is_not_just_a_build_is_never_replaced(files: dict[str, by
 def test_what_platformio_left_in_the_firmware_goes_with_the_build(tmp_path: Path) -> None:
     folder = tmp_path / "build"
     write_build(folder, {"firmware/platformio.ini": b"1"}, MANIFEST)
-    (folder / "firmware" / ".pio" / "build").mkdir(parents=True)
-    (folder / "firmware" / ".pio" / "build" / "firmware.elf").write_bytes(b"2")
+    for name in (".pio/build/board/firmware.elf", ".emulated/cortex-m4.elf", "platform/p/__pycache__/platform.pyc"):
+        path = folder / "firmware" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"2")
     write_build(folder, {"firmware/platformio.ini": b"3"}, MANIFEST)
     assert set(contents(folder)) == {"firmware/platformio.ini", "manifest.json"}
 
