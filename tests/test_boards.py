@@ -97,23 +97,23 @@ FACTS = {
         "USART2 PA2 PA3 st-link", "ststm32",
     ),
     "black_f407ve": Facts(
-        "cortex-m4", 168, "single", "dwt", F4_RAM + ", 08000000 512", 128 << 10, "USART1 PA9 PA10 pins", "ststm32"
+        "cortex-m4", 168, "single", "dwt", F4_RAM + ", 08000000 512", 120 << 10, "USART1 PA9 PA10 pins", "ststm32"
     ),
     "disco_f407vg": Facts(
-        "cortex-m4", 168, "single", "dwt", F4_RAM + ", 08000000 1024", 128 << 10, "USART2 PA2 PA3 pins", "ststm32"
+        "cortex-m4", 168, "single", "dwt", F4_RAM + ", 08000000 1024", 120 << 10, "USART2 PA2 PA3 pins", "ststm32"
     ),
     "genericSTM32F405RG": Facts(
-        "cortex-m4", 168, "single", "dwt", F4_RAM + ", 08000000 1024", 128 << 10, "USART1 PA9 PA10 pins", "ststm32"
+        "cortex-m4", 168, "single", "dwt", F4_RAM + ", 08000000 1024", 120 << 10, "USART1 PA9 PA10 pins", "ststm32"
     ),
     "nucleo_f746zg": Facts(
         "cortex-m7", 216, "single", "dwt-locked",
-        "20000000 64, 20010000 256, 00000000 16 no DMA, 40024000 4 no DMA, 08000000 1024", 256 << 10,
+        "20000000 64, 20010000 256, 00000000 16 no DMA, 40024000 4 no DMA, 08000000 1024", 248 << 10,
         "USART3 PD8 PD9 st-link", "ststm32",
     ),
     "nucleo_h743zi": Facts(
         "cortex-m7", 480, "double", "dwt-locked",
         "24000000 512, 20000000 128 no DMA, 30000000 288, 38000000 64, 00000000 64 no DMA, 38800000 4, 08000000 2048",
-        512 << 10, "USART3 PD8 PD9 st-link", "ststm32",
+        504 << 10, "USART3 PD8 PD9 st-link", "ststm32",
     ),
     "nucleo_l4r5zi": Facts(
         "cortex-m4", 120, "single", "dwt", "20000000 640, 08000000 2048", 632 << 10, "LPUART1 PG7 PG8 st-link",
@@ -203,12 +203,12 @@ def test_frameworks_that_not_every_board_has(board_id: str) -> None:
 ARENAS: dict[str, tuple[RegionBudget, ...]] = {
     "nucleo_f446re": (RegionBudget("sram", 120 << 10),),
     "nucleo_h743zi": (
-        RegionBudget("dtcm", 120 << 10, dma=False),
-        RegionBudget("axi", 512 << 10),
+        RegionBudget("dtcm", 128 << 10, dma=False),
+        RegionBudget("axi", 504 << 10),
         RegionBudget("d2", 288 << 10),
     ),
-    "nucleo_f746zg": (RegionBudget("dtcm", 56 << 10), RegionBudget("sram", 256 << 10)),
-    "genericSTM32F405RG": (RegionBudget("sram", 128 << 10), RegionBudget("ccm", 56 << 10, dma=False)),
+    "nucleo_f746zg": (RegionBudget("dtcm", 64 << 10), RegionBudget("sram", 248 << 10)),
+    "genericSTM32F405RG": (RegionBudget("sram", 120 << 10), RegionBudget("ccm", 64 << 10, dma=False)),
     "esp32-c3-devkitm-1": (RegionBudget("dram", 224 << 10),),
     "nano33ble": (RegionBudget("sram", 192 << 10),),
 }
@@ -221,19 +221,25 @@ def test_arenas_have_what_the_reserve_leaves_fastest_first(board_id: str) -> Non
 
 def test_weights_may_be_copied_to_ram_before_flash() -> None:
     assert load_board("nucleo_h743zi").weight_regions == (
-        RegionBudget("dtcm", 120 << 10, dma=False),
+        RegionBudget("dtcm", 128 << 10, dma=False),
         RegionBudget("flash", 2048 << 10, "flash"),
     )
     assert load_board("nucleo_f446re").weight_regions == (RegionBudget("flash", 512 << 10, "flash"),)
 
 
+STACK = VALID[VALID.index("stack = ") :]
 PLACEMENTS = {
     "one name": ('arena = "sram"', 'arena = "sram"', (("sram",), 65536 - 8192, 262144)),
     "a list of one": ('arena = "sram"', 'arena = ["sram"]', (("sram",), 65536 - 8192, 262144)),
     "several": ('arena = "sram"', 'arena = ["fast", "sram"]', (("fast", "sram"), 65536 - 8192, 262144)),
     "a reserve": ('arena = "sram"', 'arena = "sram"\nreserve = 1024', (("sram",), 64512, 262144)),
     "no reserve": ('arena = "sram"', 'arena = "sram"\nreserve = 0', (("sram",), 65536, 262144)),
-    "a stack elsewhere": ('stack = "sram"', 'stack = "fast"', (("sram",), 65536, 262144)),
+    "a stack elsewhere": (
+        STACK,
+        STACK.replace("sram", "fast").partition("[platformio]")[0],
+        (("sram",), 65536, 262144),
+    ),
+    "a framework's stack": (STACK, STACK.replace("sram", "fast") + 'linked = ["fast"]', (("sram",), 65536, 262144)),
     "more flash": ('weights = "flash"', 'weights = ["fast", "flash", "qspi"]', (("sram",), 57344, 262144 + 1048576)),
 }
 MORE_MEMORY = """
@@ -419,6 +425,13 @@ def test_a_misspelt_board_gets_a_suggestion() -> None:
         ('weights = "flash"', 'weights = ["sram"]', "placement.weights", "weights must be in flash too"),
         ('weights = "flash"', 'weights = ["flash", "sram"]', "placement.weights", "RAM behind flash is never used"),
         ('stack = "sram"', 'stack = ["sram"]', "placement.stack", "is not a string"),
+        (
+            '[placement]\narena = "sram"\nweights = "flash"\nstack = "sram"',
+            '[[memory]]\nname = "ccm"\naddress = 0x1000_0000\nbytes = 65_536\nkind = "ram"\ndma = false\n'
+            '[placement]\narena = ["sram", "ccm"]\nweights = "flash"\nstack = "ccm"',
+            "placement.stack",
+            "ccm is not where frameworks have stack and data, which is sram",
+        ),
         ('stack = "sram"', 'stack = "sram"\nreserve = -1', "placement.reserve", "-1 is not in the range"),
         ('stack = "sram"', 'stack = "sram"\nreserve = 65_536', "placement.reserve", "it takes all 65536 bytes of sram"),
         ("bytes = 65_536", "bytes = 65_536\ndma = 1", "memory[0].dma", "1 is neither true nor false"),

@@ -143,11 +143,17 @@ class Board:
         return sum(region.bytes for region in self.memory if region.kind == "ram" and region.name in used)
 
     @property
+    def default_region(self) -> str:
+        """The largest region for arenas that DMA reaches: where an arena goes that no plan has put anywhere."""
+        reached = [self.region(name) for name in self.placement.arena if self.region(name).dma]
+        return max(reached, key=lambda region: region.bytes).name
+
+    @property
     def linked_regions(self) -> tuple[str, ...]:
         """The regions of RAM that a framework's linker script fills by itself; arenas in others need a script more."""
         if self.platformio is not None and self.platformio.linked:
             return self.platformio.linked
-        return (max((region for region in self.arena_regions if region.dma), key=lambda region: region.bytes).name,)
+        return (self.default_region,)
 
     @property
     def emulation_target(self) -> str | None:

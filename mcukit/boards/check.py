@@ -106,3 +106,7 @@ def _check_budgets(board: Board, table: TomlTable) -> None:
         table.problem("placement.reserve", f"it takes all {stack.bytes} bytes of {stack.name}", hint)
     if not any(region.dma for region in board.arena_regions):
         table.problem("placement.arena", "DMA reaches none of these regions", "name one that may hold the input")
+    elif board.platformio is not None and stack.name not in board.linked_regions:
+        linked = ", ".join(board.linked_regions)
+        message = f"{stack.name} is not where frameworks have stack and data, which is {linked}"
+        table.problem("placement.stack", message, f"choose of {linked}, or put {stack.name} into platformio.linked")

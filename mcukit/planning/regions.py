@@ -14,6 +14,7 @@ __all__ = [
     "assign_buffers",
     "assign_weights",
     "constants_of",
+    "linked_weights",
 ]
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -229,6 +230,20 @@ def assign_weights(
     roomiest = max(flash, key=lambda name: free[name])
     largest = max(left, key=lambda index: constants[index].bytes)
     return Shortage(largest, roomiest, sum(constants[index].bytes for index in left) - free[roomiest])
+
+
+def linked_weights(flow: Dataflow, weights: Mapping[str, str], home: str) -> dict[str, int]:
+    """Bytes of constants by region, each array at a multiple of 4 bytes, as generated C has them.
+
+    weights: regions by layer, as assign_weights gives them. home: of all other layers.
+    """
+    sizes: dict[str, int] = {}
+    for layer, kernel in zip(flow.layers, flow.kernels, strict=True):
+        region = weights.get(layer.name, home)
+        used = sum(_aligned(array.bytes, _CONSTANT_ALIGNMENT) for array in kernel.constants)
+        if used:
+            sizes[region] = sizes.get(region, 0) + used
+    return sizes
 
 
 def _free(region: RegionBudget, arena: int) -> int:

@@ -22,6 +22,7 @@ from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.report.core import core_content
 from mcukit.report.metrics import ErrorMetrics
 from mcukit.report.precision import layer_bitops, narrow_content, precision_content, tile_shares
+from mcukit.report.regions import region_content
 
 REPORT_SCHEMA = 1
 
@@ -116,6 +117,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
         "accuracy": None,
         "precision": precision_content(model, bitops, shares, classes),
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
+        "regions": None if board is None else region_content(board, flow, plan, measurement),
         "emulation": None if measurement is None else _emulation(measurement),
         "layers": layers,
     }

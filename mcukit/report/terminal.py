@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.core import estimate_facts
+from mcukit.report.regions import region_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         facts.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
         facts.append(("flash for code", size(emulation["code_bytes"])))
         facts.append(("stack", size(emulation["stack_bytes"])))
+    facts.extend(region_facts(content.get("regions") or ()))
     return [
         Line(content["name"], "title"),
         _layer_table(content["layers"], bits=has_bits(content)),

@@ -16,6 +16,7 @@ from mcukit.calibration.preprocessing import IDENTITY
 from mcukit.calibration.ranges import DEFAULT_RANGES
 from mcukit.emulation.measure import Measurement, measure
 from mcukit.errors import McukitError
+from mcukit.export.board_script import board_script
 from mcukit.export.c_code import generate_c
 from mcukit.export.known_answers import known_answers
 from mcukit.export.names import file_stem
@@ -153,6 +154,8 @@ def _files(
     if model.branches:
         files["model/narrow.npz"] = graph_bytes(model.branches.graph)
     files |= _firmware(model, plan, c_files, board)
+    if board is not None:
+        files[f"linker/{board.id}.ld"] = board_script(board).encode()
     files["plan.json"] = plan_text(plan, model).encode()
     files["report.json"] = json_bytes(content)
     return files
