@@ -427,8 +427,10 @@ def test_a_misspelt_board_gets_a_suggestion() -> None:
         ('stack = "sram"', 'stack = ["sram"]', "placement.stack", "is not a string"),
         (
             '[placement]\narena = "sram"\nweights = "flash"\nstack = "sram"',
-            '[[memory]]\nname = "ccm"\naddress = 0x1000_0000\nbytes = 65_536\nkind = "ram"\ndma = false\n'
-            '[placement]\narena = ["sram", "ccm"]\nweights = "flash"\nstack = "ccm"',
+            (
+                '[[memory]]\nname = "ccm"\naddress = 0x1000_0000\nbytes = 65_536\nkind = "ram"\ndma = false\n'
+                '[placement]\narena = ["sram", "ccm"]\nweights = "flash"\nstack = "ccm"'
+            ),
             "placement.stack",
             "ccm is not where frameworks have stack and data, which is sram",
         ),

@@ -149,6 +149,11 @@ class Board:
         return max(reached, key=lambda region: region.bytes).name
 
     @property
+    def code_region(self) -> str:
+        """The region of flash that holds code, what RAM gets copies of, and weights without a region of their own."""
+        return next(name for name in self.placement.weights if self.region(name).kind == "flash")
+
+    @property
     def linked_regions(self) -> tuple[str, ...]:
         """The regions of RAM that a framework's linker script fills by itself; arenas in others need a script more."""
         if self.platformio is not None and self.platformio.linked:

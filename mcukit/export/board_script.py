@@ -24,13 +24,12 @@ def board_script(board: Board) -> str:
     )
     environment.filters["region"] = lambda name: f"MCUKIT_{name.upper()}"
     kinds = {region.name: region.kind for region in board.memory}
-    flash = [name for name in board.placement.weights if kinds[name] == "flash"]
     return environment.get_template("board.ld.j2").render(
         version=mcukit.__version__,
         title=comment_text(board.name),
         regions=board.memory,
-        code=flash[0],
-        flash=flash[1:],
+        code=board.code_region,
+        flash=[n for n in board.placement.weights if kinds[n] == "flash" and n != board.code_region],
         copies=[name for name in board.placement.weights if kinds[name] == "ram"],
         arenas=board.placement.arena,
         default_arena=board.default_region,

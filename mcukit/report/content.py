@@ -13,7 +13,9 @@ from mcukit.boards import Board
 from mcukit.emulation.measure import Measurement
 from mcukit.planning.choose import Planned
 from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import DEFAULT_REGION, Plan
 from mcukit.planning.receptive_field import ReceptiveField, StageWork, receptive_fields, stage_work
+from mcukit.planning.regions import linked_weights
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import FoundPlan
 from mcukit.precision.quantmcu import branch_bitops
@@ -117,7 +119,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
         "accuracy": None,
         "precision": precision_content(model, bitops, shares, classes),
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
-        "regions": None if board is None else region_content(board, flow, plan, measurement),
+        "regions": None if board is None else _regions(board, flow, plan, measurement),
         "emulation": None if measurement is None else _emulation(measurement),
         "layers": layers,
     }
@@ -130,6 +132,12 @@ def _input_range(model: IntegerModel) -> list[float] | None:
         return None
     scale, zero_point = quantization.tensor_scale, quantization.zero_point
     return [scale * (quantization.minimum - zero_point), scale * (quantization.maximum - zero_point)]
+
+
+def _regions(board: Board, flow: Dataflow, plan: Plan, measurement: Measurement | None) -> list[dict[str, Any]]:
+    arenas = {board.default_region if name == DEFAULT_REGION else name: used for name, used in plan.arenas.items()}
+    weights = linked_weights(flow, plan.weights, board.code_region)
+    return region_content(board, arenas, weights, None if measurement is None else measurement.code_bytes)
 
 
 def _emulation(measurement: Measurement) -> dict[str, Any]:

@@ -6,31 +6,28 @@ from __future__ import annotations
 __all__ = ["region_content", "region_facts"]
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcukit.boards import Board
-from mcukit.emulation.measure import Measurement
-from mcukit.planning.dataflow import Dataflow
-from mcukit.planning.plan import DEFAULT_REGION, Plan
-from mcukit.planning.regions import linked_weights
 from mcukit.report.units import size
 
+if TYPE_CHECKING:
+    from mcukit.boards import Board
 
-def region_content(board: Board, flow: Dataflow, plan: Plan, measurement: Measurement | None) -> list[dict[str, Any]]:
+
+def region_content(
+    board: Board, arenas: Mapping[str, int], weights: Mapping[str, int], code: int | None
+) -> list[dict[str, Any]]:
     """Of report.json: the regions that arenas, weights, code or stack lie in, in the order of the board's file.
 
-    arena: bytes of maps and working memory. weights: each array at a multiple of 4 bytes; those in RAM are copies, and
-    flash holds them too. code: of the network and its kernels with their constants, where it was measured, else null; 0
-    in RAM. reserve: left to the stack, to data outside of arenas and to the application. free: the rest. Start-up code,
-    application and framework are not counted.
+    arenas: bytes by region. weights: the same, each array at a multiple of 4 bytes. code: bytes of the network and its
+    kernels with their constants, None where that was not measured.
+
+    In an entry, weights in RAM are copies, and flash holds them too; code is null where it was not measured and 0 in
+    RAM; reserve is left to the stack, to data outside of arenas and to the application; free is the rest. Start-up
+    code, application and framework are not counted.
     """
-    arenas = {board.default_region if name == DEFAULT_REGION else name: used for name, used in plan.arenas.items()}
-    flash = next(name for name in board.placement.weights if board.region(name).kind == "flash")
-    weights = linked_weights(flow, plan.weights, flash)
-    for name, copied in tuple(weights.items()):
-        if board.region(name).kind == "ram":
-            weights[flash] = weights.get(flash, 0) + copied
-    code = None if measurement is None else measurement.code_bytes
+    flash = board.code_region
+    copied = sum(used for name, used in weights.items() if board.region(name).kind == "ram")
     regions = []
     for region in board.memory:
         entry: dict[str, Any] = {
@@ -38,7 +35,7 @@ def region_content(board: Board, flow: Dataflow, plan: Plan, measurement: Measur
             "kind": region.kind,
             "bytes": region.bytes,
             "arena": arenas.get(region.name, 0),
-            "weights": weights.get(region.name, 0),
+            "weights": weights.get(region.name, 0) + (copied if region.name == flash else 0),
             "code": code if region.name == flash else 0,
             "reserve": board.placement.reserve if region.name == board.placement.stack else 0,
         }

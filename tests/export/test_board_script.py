@@ -15,15 +15,17 @@ import pytest
 
 from mcukit.boards import Board, list_boards, load_board
 from mcukit.emulation.build import CSources, measure_footprint, model_defines, model_objects
-from mcukit.emulation.measure import Measurement
 from mcukit.emulation.targets import TARGETS, Target
 from mcukit.emulation.toolchain import compile_objects, find_tool
 from mcukit.export.board_script import board_script
 from mcukit.export.c_code import generate_c
+from mcukit.planning.choose import Planned
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Plan
 from mcukit.planning.planner import plan_of
 from mcukit.planning.region_budget import RegionBudget
+from mcukit.planning.regions import linked_weights
+from mcukit.report.content import report_content
 from mcukit.report.regions import region_content
 from mcukit.resources import firmware_dir
 from mcukit.workflow.quantize import QuantizeOptions, quantize
@@ -72,7 +74,7 @@ def linked(board: Board, objects: Sequence[Path], script: Path) -> dict[str, tup
 def of_regions(board: Board, sections: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
     """Bytes of each region by what they are for, from the addresses of sections alone."""
     found: dict[str, dict[str, int]] = {}
-    flash = next(name for name in board.placement.weights if board.region(name).kind == "flash")
+    flash = board.code_region
     for name, (size, address) in sections.items():
         if not size:
             continue
@@ -163,9 +165,10 @@ def test_every_board_links_with_its_regions(board_id: str, tmp_path: Path) -> No
     target = target_of(board)
     (tmp_path / "board.ld").write_text(board_script(board))
     found = of_regions(board, linked(board, objects_of(sources, target), tmp_path / "board.ld"))
+    flow, plan = planned(board_id)
+    weights = linked_weights(flow, plan.weights, board.code_region)
     code = measure_footprint(sources, target, tmp_path).code_bytes
-    measurement = Measurement(target.name, "", 0, 0, code, 0, 0, {})
-    assert found == reported(region_content(board, *planned(board_id), measurement))
+    assert found == reported(region_content(board, plan.arenas, weights, code))
 
 
 def test_only_boards_with_xtensa_cores_are_not_linked() -> None:
@@ -219,10 +222,18 @@ def test_an_arena_that_no_plan_has_put_anywhere_is_in_the_default_region(tmp_pat
     script.write_text(board_script(board))
     found = of_regions(board, linked(board, objects_of(sources, target_of(board)), script))
     assert found["sram"] == {"arena": plan.arena_bytes, "reserve": 8192}
-    assert reported(region_content(board, flow, plan, None)) == {
-        "sram": found["sram"],
-        "flash": {"weights": found["flash"]["weights"]},
-    }
+    report = report_content(
+        flow.model,
+        Planned(plan, "layers", None, board.cost_target),
+        board=board,
+        budget={"sram": None, "flash": None},
+        calibrated=True,
+        errors={},
+        tflite=None,
+        measurement=None,
+    )
+    assert reported(report["regions"]) == {"sram": found["sram"], "flash": {"weights": found["flash"]["weights"]}}
+    assert report["regions"][-1]["code"] is None
 
 
 def test_regions_may_be_called_what_linkers_take_for_something_else(tmp_path: Path) -> None:
