@@ -10,37 +10,24 @@ import re
 LONGEST_IDENTIFIER = 40
 LONGEST_COMMENT = 96
 
-_HEADERS = frozenset(
-    [
-        "assert",
-        "complex",
-        "ctype",
-        "errno",
-        "fenv",
-        "float",
-        "inttypes",
-        "iso646",
-        "limits",
-        "locale",
-        "math",
-        "setjmp",
-        "signal",
-        "stdarg",
-        "stdbool",
-        "stddef",
-        "stdint",
-        "stdio",
-        "stdlib",
-        "string",
-        "tgmath",
-        "time",
-        "wchar",
-        "wctype",
-        "port",
-        "semihosting",
-    ]
+_RESERVED = frozenset(
+    re.findall(
+        r"\w+",
+        """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef
+        stdint stdio stdlib string tgmath time wchar wctype
+
+        application banner clock frame known known_answer network port port_serial run semihosting serial session text
+        text_out trace trace_link trace_rows
+
+        adc arduino boot can core dac dma eeprom esp esp_timer exti flash gpio hal heap i2c i2s interrupt ledc loop lwip
+        mem nvs nvs_flash pinmap power print pwm rtc sd server setup sntp spi stm32 stream sys systick tick timer twi
+        uart usb usbd wifi wire wiring""",
+    )
 )
-"""Headers of C and of the emulator's applications: a network's own must not be found in their place."""
+"""What a network is not called: its NAME.h, NAME_init and the like might be taken for those of others.
+
+Headers of C; files and functions of our own applications; libraries of the Arduino cores and of ESP-IDF.
+"""
 
 _KEYWORDS = frozenset(
     re.findall(
@@ -72,8 +59,8 @@ def c_identifier(name: str, fallback: str) -> str:
 
 def file_stem(name: str) -> str:
     """A network's name as used for files, functions and macros."""
-    stem = c_identifier(name, "network")
-    return f"n_{stem}" if stem in _HEADERS or stem == "run" else stem
+    stem = c_identifier(name, "model")
+    return f"n_{stem}" if stem in _RESERVED else stem
 
 
 def comment_text(name: str) -> str:

@@ -113,7 +113,8 @@ def _libraries(model: ProjectModel) -> dict[str, bytes]:
         "lib/mcukit_nn/library.json": render(
             "library.json", name="mcukit_nn", description="Kernels of networks in portable C."
         ),
-        **_under(f"lib/{network}/src", model.c_files),
+        # In a folder of its own, by which it is included: NAME.h itself is found in no one else's place.
+        **_under(f"lib/{network}/src/{network}", model.c_files),
         f"lib/{network}/library.json": render("library.json", name=network, description=description),
     }
 

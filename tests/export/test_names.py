@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcukit.export.names import LONGEST_COMMENT, IdentifierTable, c_identifier, comment_text, file_stem
+from mcukit.resources import firmware_dir
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -37,14 +38,15 @@ def test_identifiers(name: str, identifier: str) -> None:
     assert c_identifier(name, "fallback") == identifier
 
 
-@pytest.mark.parametrize("header", ["string", "stdint", "Math", "port", "mcukit_nn", "run"])
+OWN_HEADERS = sorted({path.stem for path in firmware_dir().rglob("*.h")})
+
+
+@pytest.mark.parametrize("header", ["string", "stdint", "Math", "Arduino", "SPI", "run", "main", *OWN_HEADERS])
 def test_a_network_is_not_called_like_a_header_that_is_included(header: str) -> None:
     assert file_stem(header) == f"n_{header.lower()}"
 
 
-@pytest.mark.parametrize(
-    ("name", "stem"), [("model", "model"), ("", "network"), ("/", "network"), ("net.v2", "net_v2")]
-)
+@pytest.mark.parametrize(("name", "stem"), [("model", "model"), ("", "model"), ("/", "model"), ("net.v2", "net_v2")])
 def test_stems(name: str, stem: str) -> None:
     assert file_stem(name) == stem
 

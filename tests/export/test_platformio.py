@@ -14,6 +14,7 @@ import pytest
 
 from mcukit.boards import Board, PlatformIO, list_boards, load_board
 from mcukit.emulation.toolchain import find_tool
+from mcukit.export.names import file_stem
 from mcukit.export.platformio import platformio_files
 from mcukit.export.project_model import PORTS, code_hash
 from mcukit.resources import firmware_dir
@@ -134,9 +135,50 @@ def test_whatever_a_network_is_called_its_files_are_as_safe(name: str, pio: Offl
     for path in files:
         if path.endswith(("library.json", "platform.json")):
             assert json.loads(files[path])["license"] == "Apache-2.0"
-    assert files[f"lib/{model.name}_model/src/{model.name}.c"] == model.c_files[f"{model.name}.c"]
+    assert files[f"lib/{model.name}_model/src/{model.name}_model/{model.name}.c"] == model.c_files[f"{model.name}.c"]
     if name in NAMES_OF_INI_FILES:
         assert pio.problems_of(written(files, tmp_path)) == []
+
+
+HEADERS = {
+    "Arduino",
+    "ARDUINO",
+    "math",
+    "stdio",
+    "main",
+    "String",
+    "Wire",
+    "SPI",
+    "port_serial",
+    "mcukit_nn",
+    "esp_err",
+}
+
+
+@pytest.mark.parametrize("name", sorted(HEADERS))
+def test_no_header_of_a_network_is_found_in_place_of_another(name: str) -> None:
+    """Folders of libraries and of the application are searched before the framework's and the compiler's."""
+    boards = [BOARDS["esp32-c3-devkitm-1"]]
+
+    def found(files: dict[str, bytes]) -> set[str]:
+        roots = re.compile(r"(?:src|lib/[^/]+/src|test/[^/]+|platform/[^/]+/ports)/([^/]+\.h)")
+        return {match[1] for match in map(roots.fullmatch, files) if match}
+
+    files = platformio_files(project_model(name), boards)
+    assert found(files) == found(platformio_files(project_model(), boards))
+    assert f"{file_stem(name)}.h" not in found(files)
+
+
+@pytest.mark.parametrize("name", ["", "Network", "Serial", "known answer"])
+def test_a_network_may_be_called_like_a_part_of_the_application(name: str, tmp_path: Path) -> None:
+    board, model = BOARDS["nucleo_f446re"], project_model(name)
+    folder = written(platformio_files(model, [board]), tmp_path / "project")
+    library = folder / f"lib/{model.name}_model/src"
+    test = folder / "test/test_known_answer"
+    includes = [folder / "src", library, folder / "lib/mcukit_nn/src", test, STUBS / "arduino"]
+    command = [*compiler_for(board), *(f"-I{path}" for path in includes), "-DMCUKIT_BOARD_NUCLEO_F446RE"]
+    sources = [folder / "src/serial/network.c", folder / "src/serial/text.c", test / "known_answer.c"]
+    assert compile_each(command, [*sources, *library.rglob("*.c")], tmp_path)
 
 
 def test_whatever_a_users_board_is_called_the_ini_stays_as_it_is() -> None:
@@ -173,7 +215,7 @@ def test_libraries_hold_the_runtime_and_the_network_and_nothing_else() -> None:
     files = platformio_files(model, [BOARDS["nucleo_f446re"]])
     runtime = {path.name: path.read_bytes() for path in (firmware_dir() / "mcukit_nn" / "src").iterdir()}
     assert {p.rsplit("/", 1)[1]: c for p, c in files.items() if p.startswith("lib/mcukit_nn/src/")} == runtime
-    assert {p.rsplit("/", 1)[1]: c for p, c in files.items() if p.startswith("lib/net_model/src/")} == dict(
+    assert {p.rsplit("/", 1)[1]: c for p, c in files.items() if p.startswith("lib/net_model/src/net_model/")} == dict(
         model.c_files
     )
     assert f'"{code_hash(model.c_files)}"'.encode() in files["src/mcukit_project.h"]
@@ -214,7 +256,7 @@ def test_the_c_of_a_project_compiles_for_its_board(board_id: str, framework: str
     command = [*compiler_for(board), *(f"-I{path}" for path in includes), *defines]
     port = sorted((folder / "src" / framework).iterdir())
     application = sorted((folder / "src/serial").glob("*.c"))
-    network = sorted((folder / "lib/net_model/src").glob("*.c"))
+    network = sorted((folder / "lib/net_model/src/net_model").glob("*.c"))
     sources = [path for path in port if path.suffix in {".c", ".cpp"}]
     # The application's other files in either form are compiled by the tests of the application.
     sources += [folder / "src/serial/banner.c"] if energy else [*application, *network]
@@ -270,7 +312,7 @@ def test_memory_that_does_not_suffice_is_an_error_of_the_linker(
     (tmp_path / "framework.ld").write_text(FRAMEWORK_SCRIPT.format(flash=flash, ram=ram))
     (tmp_path / "main.c").write_text(MAIN)
     (script,) = re.findall(r"-Wl,--script=\S+", (folder / "platformio.ini").read_text())
-    libraries = [folder / "lib/net_model/src", folder / "lib/mcukit_nn/src"]
+    libraries = [folder / "lib/net_model/src/net_model", folder / "lib/mcukit_nn/src"]
     sources = [tmp_path / "main.c", *(path for library in libraries for path in sorted(library.glob("*.c")))]
     command = [*compiler, *(f"-I{library}" for library in libraries)]
     objects = compile_each(command, sources, tmp_path)

@@ -49,7 +49,7 @@ def test_a_build_runs_on_an_emulated_board(project: Path, pio: OfflinePlatformIO
     assert "warning" not in (done.stdout + done.stderr).lower()
     image = project / ".emulated" / f"{BOARD}.elf"
     assert read_elf(image).section_sizes[".mcukit_weights"] > 0
-    files = {path.name: path.read_bytes() for path in project.glob("lib/*_model/src/*")}
+    files = {path.name: path.read_bytes() for path in project.glob("lib/*_model/src/*/*")}
     greeting = re.findall(r"^m-banner-\[(\w+)=(.*)\]$", done.stdout, re.MULTILINE)
     assert dict(greeting)["board"] == BOARD
     assert dict(greeting)["model_hash"] == code_hash(files)
