@@ -26,6 +26,7 @@ demo: $(VENV)/.demo-installed
 	@echo "mcukit is $(BIN)/mcukit here; to call it by its name: . $(BIN)/activate"
 
 test: $(VENV)/.dev-installed
+	@PYTHON=$(PYTHON) .ci/system-packages test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
