@@ -26,6 +26,7 @@ from mcukit.workflow.budget import Budget
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.plan import make_plan
 from mcukit.workflow.sketch import sketch
+from tests.export.support_table import support_table
 
 VALID = """
 id = "mine"
@@ -518,3 +519,8 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
         (problem,) = problems_of(path)
         assert problem.code == "unreadable-file"
         assert message in problem.message
+
+
+def test_the_readme_says_what_has_been_tried_of_each_board() -> None:
+    """Whatever changes there: python -m tests.export.support_table prints the table."""
+    assert f"\n\n{support_table()}\n" in (boards_dir() / "README.md").read_text()

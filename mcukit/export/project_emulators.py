@@ -7,7 +7,7 @@ and takes one for another of the same name: the name says what is in it.
 
 from __future__ import annotations
 
-__all__ = ["EmulatedBoard", "emulated_boards", "platform_files", "platform_folder"]
+__all__ = ["EmulatedBoard", "chip_machine", "emulated_boards", "platform_files", "platform_folder"]
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mcukit.boards import Board
 from mcukit.emulation.targets import TARGETS, Target
 from mcukit.emulation.toolchain import CODE_FLAGS, install_command
 from mcukit.export.project_boards import LeftOut
@@ -78,6 +79,11 @@ class EmulatedBoard:
     def compiler_flags(self) -> str:
         """For the banner."""
         return " ".join((*self.target.machine_flags, *CODE_FLAGS))
+
+
+def chip_machine(board: Board) -> str | None:
+    """The machine of QEMU that has not just a board's core but its chip; None if there is none."""
+    return _STM32F405.emulator_machine[1] if board.id == "genericSTM32F405RG" else None
 
 
 def emulated_boards(
