@@ -117,7 +117,9 @@ def _measure(network: Network) -> Iterator[_Row]:
     real = outputs(graph)
     for bits, precision, ranges, name, repair in _configurations(graph):
         started = time.perf_counter()
-        quantized = quantize_calibrated(model, statistics, inputs, ranges=ranges, precision=precision, repair=repair)
+        quantized = quantize_calibrated(
+            model, statistics, inputs, ranges=ranges, precision=precision, repair=repair
+        ).model
         seconds = time.perf_counter() - started
         accuracy = compare_paired(outputs(quantized.graph), real, labels, logits=True)
         click.echo(f"{network.name}: {bits}, {ranges}, {name}", err=True)

@@ -123,7 +123,7 @@ def prepare(network: Network, models: Path, scratch: Path, budget: int) -> Prepa
     started = time.perf_counter()
     statistics = collect_statistics(model, inputs)
     seconds["statistics"] = time.perf_counter() - started
-    int8 = quantize_calibrated(model, statistics, inputs)
+    int8 = quantize_calibrated(model, statistics, inputs).model
     data = load_inputs(files.evaluation, shape, labels=files.labels)
     if data.labels is None or int8.input.quantization is None:
         raise ValueError(f"{network.name} has no labels")
@@ -214,7 +214,7 @@ def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pus
     within = [step for step in found.steps if step.error <= found.steps[0].error + added]
     model = quantize_calibrated(
         prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
-    )
+    ).model
     return model, _smallest_stream(model, pushed=pushed)
 
 

@@ -26,4 +26,4 @@ def sketch(graph: Graph) -> IntegerModel:
     inputs = Preprocessing(1 / 255).apply(images)
     model = FloatModel(graph)
     statistics = collect_statistics(model, inputs)
-    return quantize_calibrated(model, statistics, inputs, ranges="min-max", bias_correction=False)
+    return quantize_calibrated(model, statistics, inputs, ranges="min-max", bias_correction=False).model

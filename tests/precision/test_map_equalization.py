@@ -160,7 +160,7 @@ def test_narrow_maps_lose_less(clamp: Clamp) -> None:
     plain, better = (
         quantize_calibrated(
             model, statistics, inputs, precision=MAPS, ranges="mse", repair=replace(REPAIRED, map_equalization=chosen)
-        )
+        ).model
         for chosen in (False, True)
     )
     errors = [measure_output_error(model, integers, inputs).typical for integers in (plain, better)]
