@@ -47,7 +47,7 @@ from mcukit.planning.search import PlanSearch
 from mcukit.planning.tiles import tile_macs
 from mcukit.precision.calibrated import quantize_calibrated
 from mcukit.precision.output_error import before_softmax
-from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model
+from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model, vdqs_choice
 from mcukit.precision.sensitivity import SearchStep, SensitivityResult
 from mcukit.quantized.integer import IntegerModel
 from mcukit.workflow.bits import BitsOptions
@@ -162,6 +162,10 @@ def quantmcu_trials(
 ) -> list[tuple[QuantmcuOptions, QuantmcuResult, Trial]]:
     """QuantMCU as reconstructed, in the patches of the int8 plan, with each of these options."""
     trials = []
+    tiles = partition(Dataflow(prepared.int8), prepared.patches, pushed=False)
+    started = time.perf_counter()
+    vdqs_choice(prepared.graph, prepared.statistics, prepared.int8, tiles, QuantmcuOptions(layer_stage=True))
+    prepared.seconds["VDQS"] = time.perf_counter() - started
     for options in choices:
         result = narrowed_model(
             prepared.graph, prepared.statistics, prepared.int8, prepared.inputs, prepared.patches, options
