@@ -45,11 +45,11 @@ from mcukit.planning.planner import plan_of
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import PlanSearch
 from mcukit.planning.tiles import tile_macs
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.precision.output_error import before_softmax
 from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model, vdqs_choice
 from mcukit.precision.sensitivity import SearchStep, SensitivityResult
 from mcukit.quantized.integer import IntegerModel
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.simulation.output_error import before_softmax
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.mixed import Calibrated, SensitivitySearch
 from mcukit.workflow.progress import no_progress

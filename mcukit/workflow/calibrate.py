@@ -16,17 +16,17 @@ from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
 from mcukit.calibration.ranges import DEFAULT_RANGES, RANGE_METHODS
+from mcukit.calibration.statistics_cache import cached_statistics
 from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.planning.plan import Stage
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.precision.repair import REPAIRED
 from mcukit.precision.sensitivity import SensitivityResult
-from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.precision.vdpc import PatchClasses
 from mcukit.quantized.integer import IntegerModel
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.repair.repair import REPAIRED
 from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.workflow.bits_request import BitsRequest
 from mcukit.workflow.mixed import Calibrated, FoundBits, bits_by_sensitivity, bits_by_vdqs, bits_of_plan

@@ -15,24 +15,24 @@ from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import MAP_BY_MAP, MAP_RANGE_METHODS, OUTPUT_ERROR, Range, choose_range
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph
-from mcukit.precision.bias_correction import correct_biases, correct_outputs
-from mcukit.precision.block_reconstruction import reconstruct_blocks
-from mcukit.precision.equalization import channel_magnitudes, equalize
-from mcukit.precision.map_equalization import (
+from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.lower import lower
+from mcukit.quantized.precision import INT8, Precision, check_precision
+from mcukit.quantized.quantize import quantize_graph, with_weights_of
+from mcukit.repair.bias_correction import correct_biases, correct_outputs
+from mcukit.repair.block_reconstruction import reconstruct_blocks
+from mcukit.repair.equalization import channel_magnitudes, equalize
+from mcukit.repair.map_equalization import (
     LinkedMaps,
     equalize_maps,
     equalized_sets,
     typical_magnitudes,
     without_limits,
 )
-from mcukit.precision.map_ranges import choose_ranges_by_output
-from mcukit.precision.output_error import OutputError, judging_images, measure_output_error
-from mcukit.precision.repair import REPAIRED, Repair
-from mcukit.precision.weight_rounding import round_weights
-from mcukit.quantized.integer import IntegerModel
-from mcukit.quantized.lower import lower
-from mcukit.quantized.precision import INT8, Precision, check_precision
-from mcukit.quantized.quantize import quantize_graph, with_weights_of
+from mcukit.repair.map_ranges import choose_ranges_by_output
+from mcukit.repair.repair import REPAIRED, Repair
+from mcukit.repair.weight_rounding import round_weights
+from mcukit.simulation.output_error import OutputError, judging_images, measure_output_error
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,11 @@ from mcukit.calibration.statistics import collect_statistics
 from mcukit.graph.graph import Graph, Node, Tensor
 from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.softmax import Softmax
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.precision.output_error import MOST_IMAGES, judging_images, measure_output_error
-from mcukit.precision.repair import REPAIRED, UNREPAIRED, Repair
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.precision import INT8, Precision
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.repair.repair import REPAIRED, UNREPAIRED, Repair
+from mcukit.simulation.output_error import MOST_IMAGES, judging_images, measure_output_error
 
 
 def classifier() -> Graph:
