@@ -4,6 +4,7 @@
 #   make test    installs all that is needed, then the checks and the tests
 #   make lint    the checks alone: Python style, types, and the C runtime under every supported compiler
 #   make bench   measures the tables of the README again
+#   make prove   compares all executors on 20 real inputs of every network, the largest one too, in an hour
 #   make fuzz    feeds the serial protocol with all that may arrive, for ten minutes; needs clang
 #   make clean   deletes the virtual environment and the caches
 #
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz clean system-packages
+.PHONY: help demo test lint bench prove fuzz clean system-packages
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -39,6 +40,9 @@ lint: $(VENV)/.dev-installed
 
 bench: $(VENV)/.dev-installed
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+prove: $(VENV)/.dev-installed
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/networks --every-input
 
 fuzz: $(VENV)/.dev-installed
 	@PYTHON=$(PYTHON) .ci/system-packages fuzz
