@@ -15,6 +15,8 @@ JOBS ?= 2
 FUZZ_SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
+# Python compiles the modules that it loads; of all that is installed, that is a small part.
+PIP_OPTIONS := --disable-pip-version-check --quiet --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench prove fuzz clean system-packages
@@ -61,9 +63,9 @@ $(BIN)/python: | system-packages
 
 # mcukit/__init__.py holds the version.
 $(VENV)/.dev-installed: pyproject.toml | system-packages $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo-installed
 
 $(VENV)/.demo-installed: pyproject.toml | system-packages $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,litert,tflm]'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[demo,litert,tflm]'
 	@touch $@
