@@ -51,7 +51,7 @@ def test_a_build_runs_on_an_emulated_board(project: Path, pio: OfflinePlatformIO
     assert read_elf(image).section_sizes[".mcukit_weights"] > 0
     files = {path.name: path.read_bytes() for path in project.glob("lib/*_model/src/*/*")}
     greeting = re.findall(r"^m-banner-\[(\w+)=(.*)\]$", done.stdout, re.MULTILINE)
-    assert dict(greeting)["board"] == BOARD
+    assert dict(greeting)["board"] == ENVIRONMENT
     assert dict(greeting)["model_hash"] == code_hash(files)
     assert done.stdout.index("m-init-done") < done.stdout.index("SUCCESS")
 
