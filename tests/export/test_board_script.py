@@ -25,7 +25,7 @@ from mcukit.planning.plan import Plan
 from mcukit.planning.planner import plan_of
 from mcukit.planning.region_budget import RegionBudget
 from mcukit.planning.regions import linked_weights
-from mcukit.report.content import report_content
+from mcukit.report.content import TfliteFacts, report_content
 from mcukit.report.regions import region_content
 from mcukit.resources import firmware_dir
 from mcukit.workflow.quantize import QuantizeOptions, quantize
@@ -229,7 +229,7 @@ def test_an_arena_that_no_plan_has_put_anywhere_is_in_the_default_region(tmp_pat
         budget={"sram": None, "flash": None},
         calibrated=True,
         errors={},
-        tflite=None,
+        tflite=TfliteFacts(0, None),
         measurement=None,
     )
     assert reported(report["regions"]) == {"sram": found["sram"], "flash": {"weights": found["flash"]["weights"]}}

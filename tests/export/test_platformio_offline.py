@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from mcukit.emulation.elf import read_elf
 from mcukit.export.known_answers import input_bytes
 from mcukit.export.project_model import code_hash
+from mcukit.resources import firmware_dir
 from mcukit.workflow.build import Build
 from mcukit.workflow.quantize import quantize
 from tests.export.offline_platformio import OfflinePlatformIO
@@ -98,14 +100,50 @@ def test_what_an_emulated_board_lacks_is_said(project: Path, tmp_path: Path) -> 
     done = pio.run(project, "run", "-e", ENVIRONMENT, "-t", "upload")
     assert done.returncode == 1
     assert "but the board does not greet" in done.stderr
-    done = pio.run(project, "test", "-e", ENVIRONMENT)
-    assert done.returncode == 1
-    assert "the board did not go through its test" in done.stdout + done.stderr
 
 
 def test_what_is_wrong_in_an_ini_file_would_be_found(project: Path, pio: OfflinePlatformIO) -> None:
     changed(project / "platformio.ini", "build_src_filter =", "no_such_option =")
     assert pio.problems_of(project)
+
+
+WHOLE = [
+    "known-answer begin 2",
+    "known-answer 0 equal",
+    "known-answer 1 differs at byte 3 of y: 01",
+    "known-answer end",
+]
+PASSES = {
+    "a whole pass": (WHOLE, ["PASSED", "FAILED at byte 3 of y: 01"]),
+    "begun before anyone listened": ([*WHOLE[2:], *WHOLE], ["PASSED", "FAILED at byte 3 of y: 01"]),
+    "restarted": ([*WHOLE[:2], *WHOLE], ["PASSED", "FAILED at byte 3 of y: 01"]),
+    "noise between": ([WHOLE[0], "\x00\xff", *WHOLE[1:]], ["PASSED", "FAILED at byte 3 of y: 01"]),
+    "a lost line": ([WHOLE[0], *WHOLE[2:]], []),
+    "no beginning": (WHOLE[1:], []),
+    "no end": (WHOLE[:3], []),
+    "nothing": ([], []),
+}
+
+
+@pytest.mark.parametrize("case", PASSES)
+def test_only_a_whole_pass_counts(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from platformio.test.result import TestSuite
+
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    path = firmware_dir() / "platformio" / "test_custom_runner.py"
+    spec = importlib.util.spec_from_file_location("test_custom_runner", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module.TestRunnerBase, "__init__", lambda runner: None)
+    runner = module.CustomTestRunner()
+    runner.test_suite = TestSuite("env", "test")
+    lines, expected = PASSES[case]
+    for line in lines:
+        runner.on_testing_line_output(f"{line}\r\n")
+    assert [f"{case.status.name} {case.message or ''}".strip() for case in runner.test_suite.cases] == expected
+    assert runner.test_suite.is_finished() == bool(expected)
 
 
 def test_inputs_are_those_of_the_generator() -> None:
