@@ -50,6 +50,10 @@ class OfflinePlatformIO:
 
     def run(self, project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`pio ARGUMENTS` in a project's folder."""
+        return self.python(project, "-m", "platformio", *arguments)
+
+    def python(self, folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """`python ARGUMENTS` in a folder, for what imports PlatformIO: that has much to tell when it ends."""
         settings = {
             "PLATFORMIO_CORE_DIR": str(self.core),
             "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
@@ -59,9 +63,10 @@ class OfflinePlatformIO:
             "HTTP_PROXY": "http://127.0.0.1:9",
         }
         return subprocess.run(
-            [sys.executable, "-m", "platformio", *arguments],
-            cwd=project,
+            [sys.executable, *arguments],
+            cwd=folder,
             env={**os.environ, **settings},
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=_SECONDS,

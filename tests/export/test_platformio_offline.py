@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
@@ -125,25 +124,31 @@ PASSES = {
 }
 
 
-@pytest.mark.parametrize("case", PASSES)
-def test_only_a_whole_pass_counts(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from platformio.test.result import TestSuite
+RUNNER = """
+import json, sys, types
+sys.path.insert(0, ".")
+import test_custom_runner
+from platformio.test.result import TestSuite
 
-    monkeypatch.setattr("sys.dont_write_bytecode", True)
-    path = firmware_dir() / "platformio" / "test_custom_runner.py"
-    spec = importlib.util.spec_from_file_location("test_custom_runner", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module.TestRunnerBase, "__init__", lambda runner: None)
-    runner = module.CustomTestRunner()
-    runner.test_suite = TestSuite("env", "test")
-    lines, expected = PASSES[case]
+test_custom_runner.click = types.SimpleNamespace(echo=lambda text: None)
+test_custom_runner.TestRunnerBase.__init__ = lambda runner: None
+results = {}
+for name, lines in json.load(sys.stdin).items():
+    runner = test_custom_runner.CustomTestRunner()
+    runner.test_suite = suite = TestSuite("environment", "test")
     for line in lines:
-        runner.on_testing_line_output(f"{line}\r\n")
-    assert [f"{case.status.name} {case.message or ''}".strip() for case in runner.test_suite.cases] == expected
-    assert runner.test_suite.is_finished() == bool(expected)
+        runner.on_testing_line_output(line + "\\r\\n")
+    cases = [f"{case.status.name} {case.message or ''}".strip() for case in suite.cases]
+    results[name] = [cases, suite.is_finished()]
+print(json.dumps(results))
+"""
+
+
+def test_only_a_whole_pass_of_a_board_counts(pio: OfflinePlatformIO) -> None:
+    lines = {name: lines for name, (lines, _) in PASSES.items()}
+    done = pio.python(firmware_dir() / "platformio", "-B", "-c", RUNNER, stdin=json.dumps(lines))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {name: [expected, bool(expected)] for name, (_, expected) in PASSES.items()}
 
 
 def test_inputs_are_those_of_the_generator() -> None:
