@@ -73,10 +73,11 @@ def files_below(folder: Path, suffixes: tuple[str, ...]) -> set[str]:
 def test_the_wheel_has_all_files_and_no_others(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.startswith(f"mcukit-{mcukit.__version__}.")}
-    package = files_below(CHECKOUT / "mcukit", (".py", ".j2", ".css", ".toml", ".c", ".h", ".onnx", ".typed"))
+    package = files_below(CHECKOUT / "mcukit", (".py", ".j2", ".css", ".toml", ".c", ".h", ".onnx", ".typed", ".yml"))
     expected = {f"mcukit/{name}" for name in package}
     for folder in (firmware_dir(), boards_dir()):
         expected |= {f"mcukit/_data/{folder.name}/{name}" for name in files_below(folder, ("",))}
+    expected.add("mcukit/_data/LICENSE")
     assert names == expected
     assert {"mcukit/demo/digits96.onnx", "mcukit/emulation/plugin/count.c"} <= names
 

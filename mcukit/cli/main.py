@@ -18,6 +18,7 @@ import click
 
 from mcukit import __version__
 from mcukit.cli.boards import boards
+from mcukit.cli.check import check
 from mcukit.cli.demo import demo
 from mcukit.cli.emulate import emulate
 from mcukit.cli.evaluate import evaluate
@@ -99,7 +100,7 @@ def cli() -> None:
     """
 
 
-for _command in (inspect, quantize, explore, evaluate, emulate, verify, export, boards, ops, demo):
+for _command in (inspect, quantize, explore, evaluate, emulate, verify, check, export, boards, ops, demo):
     cli.add_command(_command)
 
 
