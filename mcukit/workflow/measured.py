@@ -17,7 +17,6 @@ from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.execute import check_executor
 
-
 _UNMEASURED_HINT = (
     "--max-arena and --max-weights are known on every core; --on CORE counts on another one of your choice"
 )

@@ -3,8 +3,8 @@
 #ifndef MICRO_INTERPRETER_STUB_H
 #define MICRO_INTERPRETER_STUB_H
 
-#include <cstddef>
-#include <cstdint>
+#include <stddef.h>
+#include <stdint.h>
 
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 
