@@ -5,10 +5,7 @@ from __future__ import annotations
 
 __all__ = ["EXPORT_FORMATS", "Export", "export_build"]
 
-import io
-import json
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +13,7 @@ import numpy as np
 
 import mcukit
 from mcukit.emulation.reference import run_reference
-from mcukit.errors import McukitError, unwritable_output
-from mcukit.export.archive import zip_bytes
+from mcukit.errors import McukitError
 from mcukit.export.arduino import arduino_files
 from mcukit.export.cmake import cmake_files
 from mcukit.export.espidf import espidf_files, espidf_tflm_files
@@ -25,7 +21,8 @@ from mcukit.export.known_input import KnownInput, checksum_of, known_bytes
 from mcukit.export.package_model import Output, PackageModel, Section, package_name
 from mcukit.graph.graph import Tensor
 from mcukit.workflow.build import Build
-from mcukit.workflow.output_folder import MANIFEST, FolderKind, not_replaced, write_output_folder
+from mcukit.workflow.output_folder import FolderKind, write_output_folder
+from mcukit.workflow.output_zip import write_output_zip
 
 EXPORT_SCHEMA = 1
 
@@ -68,7 +65,7 @@ def export_build(build: Build, to: str, output: Path | None = None) -> Export:
     kind = _kind(to)
     files = kind.with_manifest(_FORMATS[to](build, model), _manifest(build, to))
     if path.suffix == ".zip":
-        _write_zip(path, kind, files, package_name(build.name))
+        write_output_zip(path, kind, files, package_name(build.name))
     else:
         write_output_folder(path, kind, files)
     name = package_name(build.name)
@@ -205,38 +202,3 @@ def _manifest(build: Build, to: str) -> dict[str, object]:
         key: build.manifest.get(key) for key in ("model", "calibrated", "calibration", "preprocessing", "options")
     }
     return {"schema": EXPORT_SCHEMA, "mcukit": mcukit.__version__, "export": to, "name": build.name, "build": source}
-
-
-def _write_zip(path: Path, kind: FolderKind, files: Mapping[str, bytes], top: str) -> None:
-    """Writes a zip whose files lie in one folder, `top`, in one step."""
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        _check_replaceable(path, kind, top)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(zip_bytes({f"{top}/{name}": content for name, content in files.items()}))
-        scratch.replace(path)
-    except OSError as error:
-        raise unwritable_output(f"the {kind.name.split()[-1]}", path, error) from error
-    finally:
-        if scratch.is_file():
-            scratch.unlink()
-
-
-def _check_replaceable(path: Path, kind: FolderKind, top: str) -> None:
-    """Refuses a file that is not a package of this kind, or that was changed."""
-    if not path.exists():
-        return
-    reason = f"it is not {kind.name}"
-    if path.is_file():
-        try:
-            with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
-                found = {name.removeprefix(f"{top}/"): archive.read(name) for name in archive.namelist()}
-            manifest = json.loads(found[MANIFEST])
-        except (zipfile.BadZipFile, KeyError, ValueError, RecursionError):
-            raise not_replaced(path, reason) from None
-        lazily = {name: lambda content=content: content for name, content in found.items()}
-        foreign = kind.foreign(manifest, lazily)
-        if foreign is None:
-            return
-        reason = foreign
-    raise not_replaced(path, reason)

@@ -25,7 +25,7 @@ MANIFEST = "manifest.json"
 class FolderKind:
     """What a folder is for, and how an older one is told from folders of the user's.
 
-    name: as in "a build". wrote: whether the content of a manifest.json is that of such a folder. leftovers: what paths
+    name: what it is, as in "a build". wrote: whether the content of a manifest.json is that of such a folder. leftovers: what paths
     begin with that tools make in it again and again; it goes with the folder.
     keeps_edits: whether files that were changed since are the user's, so that the folder is not replaced.
     """
@@ -44,7 +44,7 @@ class FolderKind:
         """Why a folder with this manifest and these files must stay, as a clause; None if it may be replaced."""
         listed = manifest.get("files") if isinstance(manifest, dict) and self.wrote(manifest) else None
         if not isinstance(listed, dict) or not listed:
-            return f"it is not {self.name} folder"
+            return f"it is not {self.name}"
         for name in sorted(found.keys() - {MANIFEST}):
             if name.startswith(self.leftovers):
                 continue

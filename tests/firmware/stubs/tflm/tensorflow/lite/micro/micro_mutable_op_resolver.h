@@ -11,10 +11,8 @@ template <unsigned int count>
 class MicroMutableOpResolver : public MicroOpResolver {
 public:
     TfLiteStatus AddConv2D();
-    TfLiteStatus AddFullyConnected();
     TfLiteStatus AddMaxPool2D();
-    TfLiteStatus AddMean();
-    TfLiteStatus AddReshape();
+    TfLiteStatus AddPadV2();
 };
 
 }  // namespace tflite
