@@ -25,8 +25,8 @@ MANIFEST = "manifest.json"
 class FolderKind:
     """What a folder is for, and how an older one is told from folders of the user's.
 
-    name: what it is, as in "a build". wrote: whether the content of a manifest.json is that of such a folder. leftovers: what paths
-    begin with that tools make in it again and again; it goes with the folder.
+    name: what it is, as in "a build". wrote: whether the content of a manifest.json is that of such a folder.
+    leftovers: what paths begin with that tools make in it again and again; it goes with the folder.
     keeps_edits: whether files that were changed since are the user's, so that the folder is not replaced.
     """
 
