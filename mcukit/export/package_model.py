@@ -29,11 +29,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Section:
-    """A linker section that belongs into a memory region of the board, and its bytes; 0 where they are not known."""
+    """A linker section that belongs into a memory region of the board, and its bytes."""
 
     name: str
     region: str
-    bytes: int = 0
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class PackageModel:
     name: a lower-case C identifier, as files and functions begin. c_files: the generated C by file name.
     input_bytes, input_scale, input_zero_point: as in NAME.h. formula: how stored values become the real input.
     arena_bytes, weight_bytes: of all regions. pushed: whether the application hands over the input row by row.
+    calibrated: whether ranges come from the user's data.
     sections: those that a linker script must place, because there are several regions; empty with one.
     known: what the example expects.
     """
@@ -57,6 +58,7 @@ class PackageModel:
     arena_bytes: int
     weight_bytes: int
     pushed: bool
+    calibrated: bool
     sections: tuple[Section, ...]
     known: KnownInput
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["EXPORT_FORMATS", "Export", "export_build"]
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,6 +125,7 @@ def _package_model(build: Build) -> PackageModel:
         arena_bytes=plan.arena_bytes,
         weight_bytes=model.weight_bytes,
         pushed=plan.pushed,
+        calibrated=build.calibrated,
         sections=_sections(build),
         known=KnownInput(checksum_of(output.tobytes() for output in outputs)),
     )
@@ -140,10 +142,12 @@ def _sections(build: Build) -> tuple[Section, ...]:
     """Those that a plan for several memories wants to have in certain ones."""
     arenas = build.plan.arenas
     placed = [Section(f".bss.mcukit_arena.{region}", region, size) for region, size in arenas.items()]
-    weights = [
-        Section(f".rodata.mcukit_weights.{region}", region) for region in sorted(set(build.plan.weights.values()))
-    ]
-    return (*(placed if len(arenas) > 1 else ()), *weights)
+    weights = Counter[str]()
+    for layer in build.model.steps:
+        if layer.name in build.plan.weights and layer.kernel:
+            weights[build.plan.weights[layer.name]] += sum(constant.bytes for constant in layer.kernel.constants)
+    constants = [Section(f".rodata.mcukit_weights.{region}", region, size) for region, size in weights.items()]
+    return (*(placed if len(arenas) > 1 else ()), *constants)
 
 
 def _file(build: Build, name: str) -> bytes:

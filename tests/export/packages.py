@@ -51,6 +51,7 @@ def package_model(name: str = "net", plan: str = "layers") -> PackageModel:
         arena_bytes=planned.arena_bytes,
         weight_bytes=model.weight_bytes,
         pushed=pushed,
+        calibrated=True,
         sections=(),
         known=KnownInput(checksum_of(output.tobytes() for output in outputs)),
     )
