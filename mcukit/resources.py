@@ -30,11 +30,11 @@ def boards_dir() -> Path:
 
 
 def licence_text() -> str:
-    """The licence of mcukit, and so of the runtime and of what surrounds a network.
+    """The licence of the runtime, and of all that mcukit writes around a network.
 
     Raises McukitError "broken-installation" if neither the wheel nor a checkout has it.
     """
-    return (_data_dir(".", "LICENSE") / "LICENSE").read_text(encoding="utf-8")
+    return (firmware_dir() / "mcukit_nn" / "LICENSE").read_text(encoding="utf-8")
 
 
 def _data_dir(name: str, content: str) -> Path:

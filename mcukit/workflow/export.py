@@ -55,7 +55,7 @@ def export_build(build: Build, to: str, output: Path | None = None) -> Export:
     replaced only if it is such a package and nothing in it was changed.
 
     Raises McukitError "unknown-format", "wrong-option", "invalid-build" for a build of another version of mcukit,
-    "unsuitable-target" where there is no .tflite file to export, or "unwritable-output".
+    "missing-package" where the arena of TensorFlow Lite Micro was not measured, or "unwritable-output".
     """
     if to not in EXPORT_FORMATS:
         choices = f"choose one of {', '.join(EXPORT_FORMATS)}"
@@ -74,15 +74,8 @@ def export_build(build: Build, to: str, output: Path | None = None) -> Export:
 
 
 def _tflm(build: Build, model: PackageModel) -> dict[str, bytes]:
-    tflite = build.report["tflite"]
-    if tflite is None:
-        raise McukitError(
-            "unsuitable-target",
-            "the build has no .tflite file: standard operators can't choose a tile's precision by its values",
-            where=str(build.folder),
-            hint="export it as esp-idf, with mcukit's own kernels, or quantize with --vdpc static",
-        )
-    if tflite["tflm_arena_bytes"] is None:
+    arena_bytes = build.report["tflite"]["tflm_arena_bytes"]
+    if arena_bytes is None:
         raise McukitError(
             "missing-package",
             "the build does not say how large TensorFlow Lite Micro's arena must be",
@@ -91,7 +84,7 @@ def _tflm(build: Build, model: PackageModel) -> dict[str, bytes]:
         )
     parts = ("model_data.h", "model_data.cc", "op_resolver.h")
     files = {f"{build.name}_{part}": _file(build, f"tflite/{build.name}_{part}") for part in parts}
-    return espidf_tflm_files(replace(model, pushed=False), files, int(tflite["tflm_arena_bytes"]))
+    return espidf_tflm_files(replace(model, pushed=False), files, int(arena_bytes))
 
 
 _FORMATS: dict[str, Callable[[Build, PackageModel], dict[str, bytes]]] = {

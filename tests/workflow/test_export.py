@@ -209,9 +209,7 @@ def test_a_manifest_without_the_c_files_is_refused(copy: Path, tmp_path: Path) -
     assert not (tmp_path / "net").exists()
 
 
-def test_builds_without_a_file_for_tensorflow_lite_micro_have_no_such_export(small: Build, tmp_path: Path) -> None:
-    without = replace(small, report={**small.report, "tflite": None})
-    refused(lambda: export_build(without, "esp-idf-tflm", tmp_path / "net"), "unsuitable-target")
+def test_an_arena_that_was_not_measured_is_not_guessed(small: Build, tmp_path: Path) -> None:
     unmeasured = replace(small, report={**small.report, "tflite": {**small.report["tflite"], "tflm_arena_bytes": None}})
     assert "arena" in refused(lambda: export_build(unmeasured, "esp-idf-tflm", tmp_path / "net"), "missing-package")
     assert list(tmp_path.iterdir()) == []
