@@ -5,7 +5,7 @@
 max_sram = "64K"                # bytes, or text with K or M
 max_flash = "300K"
 max_instructions = "40M"        # of one inference
-max_error = 0.05
+max_l2r = 0.05                  # of the outputs, as in the report
 on = "cortex-m4"                # where they are counted; by default on the core of the build's board
 """
 
@@ -34,8 +34,8 @@ class Budgets:
     flash: bytes of weights, and of code and constants of network, kernels and what these use of the C library. Neither
     has the application and its startup code in it. instructions: of one inference. stack: bytes of that alone.
     arena: bytes of maps and scratch memory in all regions. weights: bytes of the network's constants.
-    error: relative L2 error (norm of the difference over norm of the float values) of the network's outputs against the
-    float network's on the calibration data; of several outputs the largest.
+    l2r: relative L2 error of the network's outputs (norm of the difference over norm of the float network's values) on
+    the calibration data, as the report has it; of several outputs the largest.
     """
 
     sram: int | None = None
@@ -44,7 +44,7 @@ class Budgets:
     stack: int | None = None
     arena: int | None = None
     weights: int | None = None
-    error: float | None = None
+    l2r: float | None = None
 
     @property
     def given(self) -> dict[str, int | float]:
@@ -104,10 +104,10 @@ def _budget(table: TomlTable, key: str, name: str) -> float | None:
     """One number of [check]; None and a problem if it isn't one."""
     value = table.value(key)
     parse: Callable[[str], int | None] = parse_count if name == "instructions" else parse_size
-    parsed = parse(value) if isinstance(value, str) and name != "error" else value
+    parsed = parse(value) if isinstance(value, str) and name != "l2r" else value
     if isinstance(parsed, int | float) and _is_budget(name, parsed):
         return parsed
-    example = {"error": "0.05", "instructions": '"40M" or 40_000_000'}.get(name, '"64K" or 65_536')
+    example = {"l2r": "0.05", "instructions": '"40M" or 40_000_000'}.get(name, '"64K" or 65_536')
     table.problem(key, f"{str(value)[:60]!r} is no budget above zero", f"write for example {key} = {example}")
     return None
 
@@ -116,6 +116,6 @@ def _is_budget(name: str, value: object) -> bool:
     # True is an instance of int.
     if isinstance(value, bool):
         return False
-    if name == "error":
+    if name == "l2r":
         return isinstance(value, int | float) and math.isfinite(value) and 0 < value <= _LARGEST_ERROR
     return isinstance(value, int) and 0 < value <= LARGEST_QUANTITY

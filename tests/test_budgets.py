@@ -21,7 +21,7 @@ max_instructions = "31.5M"
 max_stack = 512
 max_arena = "40 KiB"
 max_weights = "1M"
-max_error = 0.05
+max_l2r = 0.05
 on = "cortex-m4"
 """
 
@@ -69,10 +69,10 @@ def test_a_table_says_all_budgets(tmp_path: Path) -> None:
         ('max_flash = "1.5K"', ["max_flash"]),
         ("max_flash = [1]", ["max_flash"]),
         ('max_instructions = "40MB"', ["max_instructions"]),
-        ("max_error = nan", ["max_error"]),
-        ("max_error = inf", ["max_error"]),
-        ("max_error = 0.0", ["max_error"]),
-        ('max_error = "0.05"', ["max_error"]),
+        ("max_l2r = nan", ["max_l2r"]),
+        ("max_l2r = inf", ["max_l2r"]),
+        ("max_l2r = 0.0", ["max_l2r"]),
+        ('max_l2r = "0.05"', ["max_l2r"]),
         ("on = 4", ["on"]),
         ("sram = 1", ["sram"]),
         ('max_sram = ""\nmax_stack = {}\nmax_heap = 1', ["max_heap", "max_sram", "max_stack"]),
@@ -99,14 +99,14 @@ def test_a_file_without_the_table_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def test_budgets_of_one_place_go_before_those_of_another() -> None:
-    file, options = Budgets(sram=1, flash=2, error=0.5), Budgets(sram=3, stack=4)
-    assert file.merged(options) == Budgets(sram=3, flash=2, stack=4, error=0.5)
+    file, options = Budgets(sram=1, flash=2, l2r=0.5), Budgets(sram=3, stack=4)
+    assert file.merged(options) == Budgets(sram=3, flash=2, stack=4, l2r=0.5)
     assert Budgets().given == {}
 
 
 def test_numbers_that_are_no_budgets_are_all_named() -> None:
     with pytest.raises(McukitError) as caught:
-        Budgets(sram=0, flash=-1, instructions=True, stack=1.5, arena=1, error=float("nan")).require_valid()  # type: ignore[arg-type]
+        Budgets(sram=0, flash=-1, instructions=True, stack=1.5, arena=1, l2r=float("nan")).require_valid()  # type: ignore[arg-type]
     places = [problem.where for problem in caught.value.problems]
-    assert places == ["--max-sram", "--max-flash", "--max-instructions", "--max-stack", "--max-error"]
+    assert places == ["--max-sram", "--max-flash", "--max-instructions", "--max-stack", "--max-l2r"]
     assert caught.value.exit_code == 2

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--max-stack", "stack", type=SIZE, metavar="N", help="The deepest stack of an inference.")
 @click.option("--max-arena", "arena", type=SIZE, metavar="N", help="Maps and scratch memory alone.")
 @click.option("--max-weights", "weights", type=SIZE, metavar="N", help="The network's constants alone.")
-@click.option("--max-error", "error", type=float, metavar="E", help="Relative L2 error of the outputs, such as 0.05.")
+@click.option("--max-l2r", "l2r", type=float, metavar="E", help="Relative L2 error of the outputs, such as 0.05.")
 @click.option("--on", metavar="TARGET", help=f"Count now, on {TARGETS_HELP.replace('host, ', '')}.")
 @click.option(
     "--budgets", "settings", type=PATH, metavar="TOML",

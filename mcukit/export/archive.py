@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Zip files whose bytes depend on nothing but what is in them."""
+"""Zip files whose bytes depend on what is in them, and on nothing else but the version of zlib."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _TITLES = {
     "stack": "stack bytes",
     "arena": "arena bytes",
     "weights": "weight bytes",
-    "error": "output error",
+    "l2r": "output L2r",
 }
 
 

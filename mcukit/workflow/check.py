@@ -90,7 +90,7 @@ def check_budgets(build: Build, budgets: Budgets, on: str | None = None) -> Budg
 def _compared(build: Build, budgets: Budgets, on: str | None) -> BudgetCheck:
     wanted = budgets.given
     measured = None
-    problems = [] if budgets.error is None else _error_problems(build)
+    problems = [] if budgets.l2r is None else _error_problems(build)
     asked = [name for name in _MEASURED if name in wanted]
     if asked:
         measured, missing = measured_figures(build, on, ", ".join(f"--max-{name}" for name in asked))
@@ -131,7 +131,7 @@ def _error(build: Build) -> _Figure:
     return worst, parts
 
 
-_FIGURES: dict[str, Callable[[Build], _Figure]] = {"arena": _arena, "weights": _weights, "error": _error}
+_FIGURES: dict[str, Callable[[Build], _Figure]] = {"arena": _arena, "weights": _weights, "l2r": _error}
 """Those that need no emulator."""
 
 
@@ -172,10 +172,10 @@ def _error_problems(build: Build) -> list[Problem]:
     place = str(build.folder)
     if not build.calibrated:
         hint = "quantize with --calibration DATA"
-        message = "--max-error: the ranges come from synthetic images, so that the error on real ones is unknown"
+        message = "--max-l2r: the ranges come from synthetic images, so that the error on real ones is unknown"
         return [Problem("not-measured", message, place, hint)]
     errors = {layer["output"]: layer["error"] for layer in build.report["layers"]}
     if all(errors.get(tensor.name) for tensor in build.model.outputs):
         return []
-    message = "--max-error: there was no float network to compare with"
+    message = "--max-l2r: there was no float network to compare with"
     return [Problem("not-measured", message, place, "quantize the float network that this one was made from")]

@@ -65,7 +65,7 @@ def export_build(build: Build, to: str, output: Path | None = None) -> Export:
     model = _package_model(build)
     kind = _kind(to)
     files = kind.with_manifest(_FORMATS[to](build, model), _manifest(build, to))
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         write_output_zip(path, kind, files, package_name(build.name))
     else:
         write_output_folder(path, kind, files)
@@ -74,8 +74,9 @@ def export_build(build: Build, to: str, output: Path | None = None) -> Export:
 
 
 def _tflm(build: Build, model: PackageModel) -> dict[str, bytes]:
-    arena_bytes = build.report["tflite"]["tflm_arena_bytes"]
-    if arena_bytes is None:
+    facts = build.report.get("tflite")
+    arena_bytes = facts.get("tflm_arena_bytes") if isinstance(facts, dict) else None
+    if not isinstance(arena_bytes, int):
         raise McukitError(
             "missing-package",
             "the build does not say how large TensorFlow Lite Micro's arena must be",
@@ -84,7 +85,7 @@ def _tflm(build: Build, model: PackageModel) -> dict[str, bytes]:
         )
     parts = ("model_data.h", "model_data.cc", "op_resolver.h")
     files = {f"{build.name}_{part}": _file(build, f"tflite/{build.name}_{part}") for part in parts}
-    return espidf_tflm_files(replace(model, pushed=False), files, int(arena_bytes))
+    return espidf_tflm_files(replace(model, pushed=False), files, arena_bytes)
 
 
 _FORMATS: dict[str, Callable[[Build, PackageModel], dict[str, bytes]]] = {
@@ -176,7 +177,7 @@ def _output_path(build: Build, to: str, output: Path | None) -> Path:
     # "." and ".." have no parent by name.
     beside = build.folder if build.folder.name not in {"", ".."} else build.folder.resolve()
     path = output or beside.parent / "export" / to / name
-    if always_zip and path.suffix != ".zip":
+    if always_zip and path.suffix.lower() != ".zip":
         hint = "give a file that ends with .zip, which the Arduino IDE installs"
         raise McukitError("wrong-option", f"'{path}' is not a zip", where="--output", hint=hint, exit_code=2)
     if path.resolve().is_relative_to(build.folder.resolve()):

@@ -61,7 +61,7 @@ def test_a_check_says_what_is_kept_and_what_is_not(run: Run, build: Path, here: 
     fields = json.loads(kept.stdout)
     assert (fields["passed"], fields["target"], fields["calibrated"]) == (True, None, True)
     assert [budget["name"] for budget in fields["budgets"]] == ["arena", "weights"]
-    broken = run("check", build, "--max-arena", "10", "--max-weights", "20", "--max-error", "100", "--json")
+    broken = run("check", build, "--max-arena", "10", "--max-weights", "20", "--max-l2r", "100", "--json")
     assert broken.exit_code == 1
     fields = json.loads(broken.stdout)
     assert fields["passed"] is False
@@ -102,7 +102,7 @@ def test_checks_that_fail_say_why(run: Run, build: Path, here: Path) -> None:
         ((build, "--max-sram", "0"), "usage", 2),
         ((build, "--max-sram", "-4K"), "usage", 2),
         ((build, "--max-instructions", "many"), "usage", 2),
-        ((build, "--max-error", "nan"), "wrong-option", 2),
+        ((build, "--max-l2r", "nan"), "wrong-option", 2),
         ((build, "--max-sram", "64K"), "not-measured", 1),
         ((build, "--budgets", here / "none.toml"), "unreadable-file", 1),
         ((here / "none", "--max-sram", "64K"), "invalid-build", 1),

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mcukit.emulation.elf import read_elf
-from mcukit.emulation.toolchain import find_tool
+from mcukit.emulation.targets import TARGETS
+from mcukit.emulation.toolchain import compile_objects, find_tool
 from mcukit.export.archive import zip_bytes
 from mcukit.export.cmake import cmake_files
 from mcukit.export.package_model import under
@@ -114,3 +115,47 @@ def test_the_build_type_decides_alone_if_it_should(tmp_path: Path) -> None:
     commands = (tmp_path / "build/compile_commands.json").read_text()
     assert "-Os" in commands
     assert "-O2" not in commands
+
+
+HOOKS = """
+#include "mcukit_net.h"
+
+static uint16_t layers;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+void mk_layer_begin(uint16_t layer)
+{
+    layers = layer;
+}
+
+void mk_layer_end(uint16_t layer, const mk_map *output, uint16_t first_row, uint16_t last_row)
+{
+    layers = (uint16_t)(layer + output->height + first_row + last_row);
+}
+#ifdef __cplusplus
+}
+#endif
+
+int main(void)
+{
+    net_init();
+    net_invoke();
+    return layers == 0;
+}
+"""
+
+
+@pytest.mark.parametrize(("compiler", "file"), [("cc", "main.c"), ("g++", "main.cpp")])
+def test_applications_in_c_and_in_cpp_can_hook_into_layers(compiler: str, file: str, tmp_path: Path) -> None:
+    folder = written(cmake_files(package_model()), tmp_path / "mcukit_net")
+    hooks = tmp_path / file
+    hooks.write_text(HOOKS)
+    source = folder / "src"
+    objects = compile_objects(sorted(source.glob("*.c")), TARGETS["host"], includes=[source], defines=["MK_PROFILE"])
+    language = "-std=c99" if file.endswith(".c") else "-std=c++11"
+    flags = [language, "-Wall", "-Wextra", "-Werror", "-pedantic", "-DMK_PROFILE", f"-I{folder / 'include'}"]
+    program = tmp_path / "program"
+    subprocess.run([find_tool(compiler), *flags, hooks, *objects, "-o", program], check=True)
+    assert subprocess.run([program], check=False).returncode == 0

@@ -59,7 +59,7 @@ def test_all_figures_are_those_of_the_emulator(measured: Build) -> None:
         "stack": run.stack_bytes,
         "arena": measured.plan.arena_bytes,
         "weights": measured.model.weight_bytes,
-        "error": max(
+        "l2r": max(
             layer["error"]["l2r"] for layer in measured.report["layers"]
             if layer["output"] in measured.model.graph.outputs
         ),
@@ -77,7 +77,7 @@ def test_a_budget_is_kept_to_the_last_byte(measured: Build) -> None:
     less = {name: value - 1 if isinstance(value, int) else value * 0.999 for name, value in used.items()}
     found = check_budgets(measured, Budgets(**less))  # type: ignore[arg-type]
     assert [result.name for result in found.results if not result.passed] == list(used)
-    assert {result.excess for result in found.results if result.name != "error"} == {1}
+    assert {result.excess for result in found.results if result.name != "l2r"} == {1}
     one = check_budgets(measured, replace(GENEROUS, flash=used["flash"] - 1))  # type: ignore[type-var]
     assert not one.passed
     assert [result.name for result in one.results if not result.passed] == ["flash"]
@@ -121,11 +121,11 @@ def test_without_an_emulator_a_budget_is_an_error_and_never_kept(small: Build, m
 
 
 def test_an_error_that_was_not_measured_is_one_of_all_problems(small: Build, measured: Build) -> None:
-    found = problems(lambda: check_budgets(small, Budgets(flash=1 << 20, error=1.0)))
+    found = problems(lambda: check_budgets(small, Budgets(flash=1 << 20, l2r=1.0)))
     assert [code for code, *_ in found] == ["not-measured"] * 2
     assert "synthetic" in found[0][1]
     layers = [{**layer, "error": None} for layer in measured.report["layers"]]
-    ((_, message, _),) = problems(lambda: check_budgets(with_report(measured, layers=layers), Budgets(error=1.0)))
+    ((_, message, _),) = problems(lambda: check_budgets(with_report(measured, layers=layers), Budgets(l2r=1.0)))
     assert "no float network" in message
 
 

@@ -27,7 +27,7 @@ calibration = "images.npy"
 max_sram = "8K"
 max_flash = "64K"
 max_instructions = "10M"
-max_error = 0.5
+max_l2r = 0.5
 """
 INSTALLS = ("apt-get", "python")
 """What the workflow installs with, which tests can't: it is noted instead."""

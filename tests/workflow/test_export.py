@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 import mcukit
+from mcukit.emulation.targets import TARGETS
+from mcukit.emulation.toolchain import compile_objects, link
 from mcukit.errors import McukitError
 from mcukit.export.known_input import checksum_of, known_bytes
 from mcukit.tflite.micro import run_tflm
 from mcukit.workflow.build import Build, load_build
 from mcukit.workflow.export import EXPORT_FORMATS, export_build
 from mcukit.workflow.quantize import quantize
-from tests.export.packages import build_with_cmake
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -87,8 +88,11 @@ def test_a_build_may_be_the_current_folder(
 
 def test_the_example_of_a_network_with_two_outputs_checks_both(small: Build, tmp_path: Path) -> None:
     found = export_build(small, "cmake", tmp_path / "net")
-    build_with_cmake(found.path / "example", tmp_path / "build", "-DCMAKE_C_FLAGS=-Wall -Wextra -Werror -pedantic")
-    said = subprocess.run([tmp_path / "build/net_example"], capture_output=True, text=True, check=True).stdout
+    host, example, source = TARGETS["host"], found.path / "example" / "main.c", found.path / "src"
+    objects = compile_objects(sorted(source.glob("*.c")), host, includes=[source])
+    objects += compile_objects([example], host, includes=[found.path / "include"])
+    program = link(objects, tmp_path / "example", host)
+    said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     assert "output 1:\n" in said
     assert "output 2:\n" in said
     assert f"checksum 0x{found.checksum:08X}, as expected\n" in said
@@ -211,5 +215,8 @@ def test_a_manifest_without_the_c_files_is_refused(copy: Path, tmp_path: Path) -
 
 def test_an_arena_that_was_not_measured_is_not_guessed(small: Build, tmp_path: Path) -> None:
     unmeasured = replace(small, report={**small.report, "tflite": {**small.report["tflite"], "tflm_arena_bytes": None}})
-    assert "arena" in refused(lambda: export_build(unmeasured, "esp-idf-tflm", tmp_path / "net"), "missing-package")
+    odd = replace(small, report={**small.report, "tflite": 3})
+    for build in (unmeasured, odd):
+        message = refused(lambda build=build: export_build(build, "esp-idf-tflm", tmp_path / "net"), "missing-package")
+        assert "arena" in message
     assert list(tmp_path.iterdir()) == []
