@@ -18,10 +18,12 @@ import click
 
 from mcukit import __version__
 from mcukit.cli.boards import boards
+from mcukit.cli.check import check
 from mcukit.cli.demo import demo
 from mcukit.cli.emulate import emulate
 from mcukit.cli.evaluate import evaluate
 from mcukit.cli.explore import explore
+from mcukit.cli.export import export
 from mcukit.cli.inspect import inspect
 from mcukit.cli.ops import ops
 from mcukit.cli.output import Output
@@ -98,7 +100,7 @@ def cli() -> None:
     """
 
 
-for _command in (inspect, quantize, explore, evaluate, emulate, verify, boards, ops, demo):
+for _command in (inspect, quantize, explore, evaluate, emulate, verify, check, export, boards, ops, demo):
     cli.add_command(_command)
 
 

@@ -11,6 +11,7 @@ __all__ = ["platformio_files"]
 from collections.abc import Mapping, Sequence
 
 from mcukit.boards import Board
+from mcukit.export.known_input import KnownInput
 from mcukit.export.project_boards import Environment, environments_for
 from mcukit.export.project_emulators import EmulatedBoard, emulated_boards, platform_files, platform_folder
 from mcukit.export.project_model import (
@@ -96,7 +97,7 @@ def _known_answers(model: ProjectModel) -> bytes:
         {"seed": answer.seed, "lines": [line for output in answer.outputs for line in _lines_of(output)]}
         for answer in model.answers
     ]
-    return render("known_answer.h", name=model.name, outputs=outputs, answers=answers)
+    return render("known_answer.h", name=model.name, generator=KnownInput, outputs=outputs, answers=answers)
 
 
 def _lines_of(output: bytes) -> list[str]:

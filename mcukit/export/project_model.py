@@ -33,7 +33,7 @@ PORTS = ("arduino", "espidf")
 
 @dataclass(frozen=True)
 class KnownAnswer:
-    """seed: of the input, see export/known_answers.py. outputs: the bytes of each output of the network."""
+    """seed: of the input, see export/known_input.py. outputs: the bytes of each output of the network."""
 
     seed: int
     outputs: tuple[bytes, ...]

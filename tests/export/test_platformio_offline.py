@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from mcukit.emulation.elf import read_elf
-from mcukit.export.known_answers import input_bytes
 from mcukit.export.project_model import code_hash
 from mcukit.resources import firmware_dir
 from mcukit.workflow.build import Build
@@ -149,8 +148,3 @@ def test_only_a_whole_pass_of_a_board_counts(pio: OfflinePlatformIO) -> None:
     done = pio.python(firmware_dir() / "platformio", "-B", "-c", RUNNER, stdin=json.dumps(lines))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {name: [expected, bool(expected)] for name, (_, expected) in PASSES.items()}
-
-
-def test_inputs_are_those_of_the_generator() -> None:
-    """By hand: from 1 the generator goes on to 270369, 67634689, 2647435461."""
-    assert input_bytes(1, 3).tolist() == [0, 4, (2647435461 >> 24) - 256]

@@ -11,13 +11,11 @@
 #include "serial/network.h"
 #include "serial/text_out.h"
 
-/* The bytes of an input, from any number but 0: Marsaglia's generator of 32 bits, of which the upper eight are taken. */
+/* The bytes of an input: those of the highest 8 bits of a linear congruential generator, from -128 on. */
 static uint8_t next_byte(uint32_t *state)
 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return (uint8_t)(*state >> 24);
+    *state = *state * KNOWN_MULTIPLIER + KNOWN_INCREMENT;
+    return (uint8_t)(*state >> 24 ^ 0x80);
 }
 
 static void give_input(uint32_t seed)
