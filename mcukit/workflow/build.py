@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mcukit.bench.images import IMAGE_FOLDER
 from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.emulation.build import CSources
 from mcukit.errors import McukitError, unwritable_output
@@ -36,8 +37,8 @@ MANIFEST_SCHEMA = 1
 
 _NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 
-_MADE_FROM_A_BUILD = "firmware/.pio/"
-"""What PlatformIO leaves in a project: it is made again whenever that is built."""
+_MADE_FROM_A_BUILD = ("firmware/.pio/", f"firmware/{IMAGE_FOLDER}/")
+"""What PlatformIO and `mcukit flash` leave in a project: it is made again whenever that is built."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,22 +21,12 @@ from mcukit.bench.client import BoardClient
 from mcukit.bench.firmware import SerialOptions, build_serial_program, emulator_command, model_hash
 from mcukit.bench.link import Timing
 from mcukit.bench.transport import ProcessTransport, SerialTransport, SocketTransport, Transport
-from mcukit.emulation.targets import TARGETS, Target
+from mcukit.emulation.targets import EMULATED_BOARDS, TARGETS
 from mcukit.errors import McukitError
 from tests.bench.conftest import SourcesOf
 from tests.bench.networks import INPUTS, expected_maps, expected_outputs
 
-# No target of its own: it counts no instructions. The same image is for a board.
-STM32F405 = Target(
-    "stm32f405",
-    "arm-none-eabi-gcc",
-    ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft"),
-    ("stm32f405",),
-    emulator="qemu-system-arm",
-    emulator_machine=("-M", "netduinoplus2"),
-    linker_script="stm32f405/stm32f405.ld",
-)
-EMULATED = {name: target for name, target in TARGETS.items() if target.emulated} | {"stm32f405": STM32F405}
+EMULATED = {name: target for name, target in EMULATED_BOARDS.items() if target.emulated}
 
 SHORT = Timing(connect=0.5, reply=0.5, infer=0.5, resend=0.1)
 
