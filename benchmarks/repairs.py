@@ -46,10 +46,13 @@ ABOUT = f"""\
 Networks of few bits, quantized without training from up to {CALIBRATION} calibration images. Top-1 in percent, its
 difference to the float network with the 95 % interval over the evaluation images, how often both name the same class,
 and the Kullback-Leibler divergence from the float network's probabilities in nats; of the float simulation, which
-rounds as the integers do but for ties. Later maps: the second half of them, where they may have so few bits."""
+rounds as the integers do but for ties. Later maps: the second half of them, where they may have so few bits. Repairs:
+biases (corrected for rounded weights), rounding (of weights, by what it does to the layer's output), equalization (of
+neighbouring layers' weights), channels (of narrow maps brought to like size), blocks (of layers fitted together)."""
 
 BIASES = Repair(weight_rounding=False)
 EQUALIZED = Repair(equalization=True)
+ONE_SCALE = Repair(map_equalization=False)
 BLOCKS = Repair(block_reconstruction=True)
 
 
@@ -136,10 +139,16 @@ def _configurations(graph: Graph) -> Iterator[tuple[str, Precision, str, str, Re
     ):
         yield "weights 4", weights, "mse", name, repair
     for ranges in ("percentile", "mse", "map-by-map"):
-        yield "later maps 4", maps, ranges, "biases", REPAIRED
-    yield "later maps 4", maps, "map-by-map", "biases, blocks", BLOCKS
+        yield "later maps 4", maps, ranges, "biases", ONE_SCALE
+    for ranges in ("percentile", "mse", "map-by-map"):
+        yield "later maps 4", maps, ranges, "biases, channels", REPAIRED
+    yield "later maps 4", maps, "map-by-map", "biases, channels, blocks", BLOCKS
     both = Precision(maps.maps, weights.weights)
-    for name, repair in (("biases, rounding", REPAIRED), ("biases, rounding, blocks", BLOCKS)):
+    for name, repair in (
+        ("biases, rounding", ONE_SCALE),
+        ("biases, rounding, channels", REPAIRED),
+        ("biases, rounding, channels, blocks", BLOCKS),
+    ):
         yield "weights 4, later maps 4", both, "map-by-map", name, repair
 
 

@@ -7,7 +7,7 @@ __all__ = ["JsonObject", "read_json"]
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -76,6 +76,16 @@ class JsonObject:
     def integer(self, key: str, minimum: int, maximum: int) -> int:
         """An integer of minimum to maximum, both included."""
         return self._integer(key, self.value(key, _range(minimum, maximum)), minimum, maximum)
+
+    def integer_of(self, key: str, choices: Sequence[int]) -> int:
+        """One of several integers."""
+        first, *rest = (str(choice) for choice in choices)
+        expected = " or ".join([", ".join([first, *rest[:-1]]), *rest[-1:]])
+        value = self.value(key, expected)
+        if isinstance(value, int) and not isinstance(value, bool) and value in choices:
+            return value
+        self._refuse(key, value, expected)
+        return choices[0]
 
     def integers(self, key: str, count: int, maximum: int, default: tuple[int, ...]) -> tuple[int, ...]:
         """A list of `count` integers of 1 to maximum, the default if the file says nothing."""
@@ -193,7 +203,7 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _range(minimum: int, maximum: int) -> str:
-    return f"an integer of {minimum} to {maximum}"
+    return f"an integer of {minimum} to {maximum}" if minimum < maximum else str(minimum)
 
 
 def _shown(value: object) -> str:

@@ -43,6 +43,7 @@ _NAMES = {
     "layer_stage": "--layer-stage",
 }
 _OF_SENSITIVITY = ("max_error", "bitops")
+_OF_VDPC = ("phi", "tau", "min_outliers")
 _OF_VDQS = ("vdpc", "phi", "tau", "min_outliers", "entropy_weight", "layer_stage")
 
 
@@ -65,13 +66,16 @@ def bits_from(*, bits: str, **values: Any) -> BitsOptions | None:
     if useless:
         other = "vdqs" if search == "sensitivity" else "sensitivity"
         raise _wrong(useless[0], f"it is no option of the search '{search}'", f"give --search {other} with it")
+    constants = [name for name in given if name in _OF_VDPC]
+    if given.get("vdpc") == "off" and constants:
+        raise _wrong(constants[0], "patches are not classified with --vdpc off", "take one of the two options back")
     if bits == "8":
         return None
     from mcukit.precision.quantmcu import QuantmcuOptions
     from mcukit.precision.vdpc import VdpcOptions
     from mcukit.workflow.bits import BitsOptions
 
-    classes = VdpcOptions(**{name: given[name] for name in ("phi", "tau", "min_outliers") if name in given})
+    classes = VdpcOptions(**{name: given[name] for name in _OF_VDPC if name in given})
     chosen = {name: given[name] for name in ("vdpc", "entropy_weight", "layer_stage") if name in given}
     quantmcu = QuantmcuOptions(classes=classes, **chosen)
     error = {name: given[name] for name in _OF_SENSITIVITY if name in given}

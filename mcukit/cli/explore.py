@@ -53,7 +53,10 @@ def explore(  # noqa: PLR0913, PLR0917 - one parameter per option
     )
     with output.progress() as progress:
         found = run(model, options, progress)
-    files = [] if folder is None else [folder / f"choice_{number + 1}.json" for number in range(len(found.choices))]
+    # Numbers of the same length: lists of files then are in their order.
+    digits = len(str(len(found.choices)))
+    numbers = [f"{number:0{digits}}" for number in range(1, len(found.choices) + 1)]
+    files = [] if folder is None else [folder / f"choice_{number}.json" for number in numbers]
     for file, choice in zip(files, found.choices, strict=False):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

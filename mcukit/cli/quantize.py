@@ -19,6 +19,7 @@ from mcukit.report.blocks import Block, Facts, Line
 
 if TYPE_CHECKING:
     from mcukit.workflow.build import Build
+    from mcukit.workflow.options import QuantizeOptions
 
 RANGES = ("output-error", "map-by-map", "mse", "percentile", "min-max")
 """mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
@@ -97,6 +98,8 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         output.warn(problem)
     for problem in _not_measured(build):
         output.warn(problem)
+    for problem in _dear_bits(build, options):
+        output.warn(problem)
     fields = {**build.report, "build": str(build.folder)}
     output.result(fields, lambda: [*build_view(build.report), *_next_steps(build)])
     return 0
@@ -116,6 +119,15 @@ def _not_measured(build: Build) -> list[Problem]:
     message = "instructions, stack and code size are unknown, because a compiler or an emulator is missing"
     hint = f"`mcukit emulate {folder} --on {core['emulation_target']}` says what to install"
     return [Problem("not-measured", message, hint=hint)]
+
+
+def _dear_bits(build: Build, options: QuantizeOptions) -> list[Problem]:
+    """Where fewer bits are more work: patches of small maps compute more again than narrow maps save."""
+    if options.bits is None or build.report["precision"]["bitops_reduction"] >= 1.0:
+        return []
+    message = "fewer bits make more BitOPs than 8 bits without patches, because of what patches compute again"
+    hint = "take fewer patches (--sram with more bytes), or --search sensitivity, which needs none"
+    return [Problem("more-bitops", message, hint=hint)]
 
 
 def _doubtful_input(build: Build) -> list[Problem]:

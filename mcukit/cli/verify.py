@@ -49,6 +49,7 @@ def verify(build: Path, on: str, data: Path | None, count: int, as_json: bool) -
         "inputs": verification.inputs,
         "layers_compared": verification.layers_compared,
         "first_difference": None if difference is None else asdict(difference),
+        "unreached": list(verification.unreached),
         "calibrated": loaded.calibrated,
     }
     output.result(fields, lambda: verification_view(verification))

@@ -19,6 +19,7 @@ from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import Precision
 
+_WIDTHS = sorted(MAP_BITS, reverse=True)
 _LARGEST_SIDE = (1 << 16) - 1
 _LARGEST_COUNT = 1 << 30
 _STORED = 1 << 9
@@ -88,15 +89,15 @@ def read_bits(file: JsonObject) -> PlanBits:
         name = entry.text("map")
         if name in maps:
             entry.problem("map", "stands in the list twice", "take one of the two out")
-        maps[name] = _width(entry, "bits")
+        maps[name] = entry.integer_of("bits", _WIDTHS)
         if entry.has("narrow"):
-            narrow[name] = _width(entry, "narrow")
+            narrow[name] = entry.integer_of("narrow", _WIDTHS)
         entry.refuse_unknown()
     for entry in file.objects("weight_bits") if file.has("weight_bits") else ():
         name = entry.text("layer")
         if name in weights:
             entry.problem("layer", "stands in the list twice", "take one of the two out")
-        weights[name] = _width(entry, "bits")
+        weights[name] = entry.integer_of("bits", _WIDTHS)
         entry.refuse_unknown()
     branching = None
     if file.has("branches"):
@@ -112,7 +113,10 @@ def _branching(file: JsonObject, narrow: Mapping[str, int]) -> Branching:
     entry = file.nested("branches")
     wide: list[tuple[int, int]] = []
     for tile in entry.objects("wide") if entry.has("wide") else ():
-        wide.append((tile.integer("row", 0, _LARGEST_SIDE), tile.integer("column", 0, _LARGEST_SIDE)))
+        position = tile.integer("row", 0, _LARGEST_SIDE), tile.integer("column", 0, _LARGEST_SIDE)
+        if position in wide:
+            tile.problem("row", "this tile stands in the list twice", "take one of the two out")
+        wide.append(position)
         tile.refuse_unknown()
     test = None
     if entry.has("test"):
@@ -124,10 +128,3 @@ def _branching(file: JsonObject, narrow: Mapping[str, int]) -> Branching:
             entry.problem("test", "positions in 'wide' decide already", "leave one of the two out")
     entry.refuse_unknown()
     return Branching(narrow, tuple(wide), test)
-
-
-def _width(entry: JsonObject, key: str) -> int:
-    bits = entry.integer(key, min(MAP_BITS), max(MAP_BITS))
-    if bits not in MAP_BITS:
-        entry.problem(key, f"there are no kernels for {bits} bits", "give 8, 4 or 2")
-    return bits

@@ -55,13 +55,16 @@ class VdpcOptions:
         """Raises McukitError "wrong-option" with all that is wrong."""
         wrong = []
         if not 0.0 < self.phi < 1.0:
-            wrong.append((f"phi is {self.phi:g}", "choose a number between 0 and 1, such as 0.95"))
+            hint = "choose a number between 0 and 1, such as 0.95"
+            wrong.append(("--phi", f"{self.phi:g} is no share of ordinary values", hint))
         if not 0.0 <= self.tau < 1.0:
-            wrong.append((f"tau is {self.tau:g}", "choose a number from 0 up to 1, such as 0.1"))
+            hint = "choose a number from 0 up to 1, such as 0.1"
+            wrong.append(("--tau", f"more images than the share {self.tau:g} can't be asked for", hint))
         if self.min_outliers is not None and self.min_outliers < 1:
-            wrong.append((f"{self.min_outliers} outliers are no patch with outliers", "choose at least 1"))
+            message = f"{self.min_outliers} outliers are no patch with outliers"
+            wrong.append(("--min-outliers", message, "choose at least 1"))
         if wrong:
-            problems = [Problem("wrong-option", message, hint=hint) for message, hint in wrong]
+            problems = [Problem("wrong-option", message, where, hint) for where, message, hint in wrong]
             raise McukitError.collect(problems, exit_code=2)
 
 

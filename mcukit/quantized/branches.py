@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mcukit.errors import McukitError
+from mcukit.errors import McukitError, Problem
 from mcukit.graph.graph import Graph, Quantization
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.quantized.lower import lower
@@ -119,15 +119,29 @@ def with_branches(
     for ours, theirs in zip(model.layers, layers, strict=False):
         _check_map(model, narrow, ours.output, theirs.output in outgoing)
     rows, columns = grid
-    if any(not (0 <= row < rows and 0 <= column < columns) for row, column in wide):
-        raise _bad(f"a tile lies outside of the grid of {rows} x {columns}")
-    if test is not None and len(test.counts) != rows * columns:
-        raise _bad(f"{len(test.counts)} counts of outliers are given for {rows} x {columns} tiles")
-    if test is not None and test.low > test.high:
-        raise _bad(f"every value is an outlier that is below {test.low} or above {test.high}")
-    if test is not None and wide:
-        raise _bad("positions and a test both say which tiles are wide")
+    _check_tiles(rows, columns, wide, test)
     return replace(model, branches=Branches(narrow, layers, rows, columns, frozenset(wide), test))
+
+
+def _check_tiles(rows: int, columns: int, wide: Sequence[tuple[int, int]], test: OutlierTest | None) -> None:
+    """Refuses positions and tests that are not those of a grid of so many tiles; names all that is wrong."""
+    wrong = [
+        (f"tile ({row}, {column}) lies outside of the grid of {rows} x {columns}", "branches.wide",
+         f"rows count from 0 to {rows - 1}, columns from 0 to {columns - 1}")
+        for row, column in wide if not (0 <= row < rows and 0 <= column < columns)
+    ]  # fmt: skip
+    if test is not None:
+        if len(test.counts) != rows * columns:
+            message = f"{len(test.counts)} counts of outliers are given for {rows} x {columns} tiles"
+            wrong.append((message, "branches.test.counts", "give one count for each tile, row by row of the grid"))
+        if test.low > test.high:
+            message = f"every value is an outlier that is below {test.low} or above {test.high}"
+            wrong.append((message, "branches.test", "give a 'low' that is not above 'high'"))
+        if wide:
+            message = "positions and a test both say which tiles are wide"
+            wrong.append((message, "branches", "leave one of the two out"))
+    if wrong:
+        raise McukitError.collect([Problem("bad-branches", *each) for each in wrong])
 
 
 def _check_map(model: IntegerModel, narrow: Graph, name: str, leaves: bool) -> None:

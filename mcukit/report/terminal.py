@@ -216,9 +216,14 @@ def emulation_view(emulation: Emulation) -> list[Block]:
 def verification_view(verification: Verification) -> list[Block]:
     """One line: equal, or where the first byte differs."""
     compared = f"{count(verification.inputs)} inputs, {count(verification.layers_compared)} layers compared"
+    blocks: list[Block]
     if verification.equal:
-        return [Line(f"{verification.target}: every byte is equal to the reference ({compared})", "good")]
-    blocks: list[Block] = [Line(f"{verification.target}: NOT EQUAL to the reference ({compared})", "bad")]
+        blocks = [Line(f"{verification.target}: every byte is equal to the reference ({compared})", "good")]
+        if verification.unreached:
+            names = ", ".join(f"'{short_name(name)}'" for name in verification.unreached)
+            blocks.append(Line(f"  these inputs computed nothing of {names}: give others with --data", "warning"))
+        return blocks
+    blocks = [Line(f"{verification.target}: NOT EQUAL to the reference ({compared})", "bad")]
     if verification.first_difference is not None:
         blocks.append(Line(f"  first difference: {difference_text(verification.first_difference)}"))
     return blocks

@@ -98,6 +98,12 @@ def _scores(
 
 def _accuracy(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> tuple[float, float | None]:
     """top-1 and top-5 in percent; the first of equal scores counts, as argmax has it."""
+    if scores.shape[1] == 1:
+        raise McukitError(
+            "unsuitable-network",
+            "the first output has one value for each image, which names no class",
+            hint="hold the build's outputs against your own measure: mcukit.emulate gives them for any inputs",
+        )
     if labels.min() < 0 or labels.max() >= scores.shape[1]:
         raise McukitError(
             "wrong-labels",

@@ -93,8 +93,6 @@ def _run_c(build: Build, on: str, inputs: Int8Array, maps: bool, jobs: int) -> E
             form = layer.output_form
             empty = bytes(form.height * form.row_bytes)
             nowhere = np.zeros(len(empty), np.bool_)
-            if not any(index in trace for trace in run.traces):
-                continue
             shape = (form.height, form.width, form.channels)
             traced = [map_of_bytes(trace.get(index, empty), shape, form.bits) for trace in run.traces]
             found[layer.output] = np.stack(traced)

@@ -33,9 +33,10 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "more BitOPs": ((*AUTO, "--bitops", "0"), "--bitops: 0 times fewer"),
     "endlessly fewer BitOPs": ((*AUTO, "--bitops", "inf"), "--bitops: inf times fewer"),
     "too large a share": ((*VDQS, "--lambda", "1.5"), "--lambda: 1.5 is no share"),
-    "phi": ((*VDQS, "--phi", "1"), "phi is 1"),
-    "tau": ((*VDQS, "--tau", "-1"), "tau is -1"),
-    "no outliers": ((*VDQS, "--min-outliers", "0"), "0 outliers are no patch"),
+    "phi": ((*VDQS, "--phi", "1"), "--phi: 1 is no share of ordinary values"),
+    "tau": ((*VDQS, "--tau", "-1"), "--tau: more images than the share -1"),
+    "no outliers": ((*VDQS, "--min-outliers", "0"), "--min-outliers: 0 outliers are no patch"),
+    "constants of no classes": ((*VDQS, "--vdpc", "off", "--phi", "0.9"), "--phi: patches are not classified"),
     "a schedule of its own": ((*VDQS, "--plan", "stream"), "--plan: the search 'vdqs' forms patches"),
     "rows pushed into patches": ((*VDQS, "--push-rows"), "--push-rows: the search 'vdqs' forms patches"),
 }

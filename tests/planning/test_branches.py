@@ -158,8 +158,13 @@ def test_forms_that_do_not_meet_are_refused() -> None:
     with pytest.raises(McukitError, match="'conv2d4' leaves the tiles") as caught:
         with_branches(model, other, (2, 2))
     assert caught.value.problems[0].code == "bad-branches"
-    with pytest.raises(McukitError, match="outside of the grid"):
-        branched(wide=((2, 0),))
+    with pytest.raises(McukitError) as caught:
+        branched(wide=((2, 0), (0, 0), (0, 3)))
+    assert [problem.message for problem in caught.value.problems] == [
+        "tile (2, 0) lies outside of the grid of 2 x 3",
+        "tile (0, 3) lies outside of the grid of 2 x 3",
+    ]
+    assert caught.value.problems[0].hint == "rows count from 0 to 1, columns from 0 to 2"
     with pytest.raises(McukitError, match="2 counts of outliers are given for 2 x 3 tiles"):
         branched(test=OutlierTest(-1, 1, (1, 1)))
     with pytest.raises(McukitError, match="positions and a test"):

@@ -70,9 +70,9 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "no list": ({"bits": 3}, "bits", "3 is not a list of objects"),
     "no list of weights": ({"weight_bits": {"a": 4}}, "weight_bits", "an object is not a list of objects"),
     "no object in the list": ({"bits": [4]}, "bits[0]", "4 is not an object"),
-    "a width without kernels": ({"bits": [{"map": "a", "bits": 5}]}, "bits[0].bits", "there are no kernels for 5 bits"),
-    "a width that is none": ({"bits": [{"map": "a", "bits": "4"}]}, "bits[0].bits", '"4" is not an integer of 2 to 8'),
-    "true": ({"bits": [{"map": "a", "bits": True}]}, "bits[0].bits", "true is not an integer of 2 to 8"),
+    "a width without kernels": ({"bits": [{"map": "a", "bits": 5}]}, "bits[0].bits", "5 is not 8, 4 or 2"),
+    "a width that is none": ({"bits": [{"map": "a", "bits": "4"}]}, "bits[0].bits", '"4" is not 8, 4 or 2'),
+    "true": ({"bits": [{"map": "a", "bits": True}]}, "bits[0].bits", "true is not 8, 4 or 2"),
     "no width": ({"bits": [{"map": "a"}]}, "bits[0].bits", "is missing"),
     "no name": ({"weight_bits": [{"bits": 4}]}, "weight_bits[0].layer", "is missing"),
     "an empty name": ({"bits": [{"map": "", "bits": 4}]}, "bits[0].map", '"" is not a string'),
@@ -88,6 +88,9 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "branches that are nothing": ({"branches": None}, "branches", "null is not an object"),
     "an unknown key of branches": ({"branches": {"tiles": []}}, "branches.tiles", "is not known"),
     "a tile without column": ({"branches": {"wide": [{"row": 0}]}}, "branches.wide[0].column", "is missing"),
+    "a tile twice": (
+        {"branches": {"wide": [{"row": 0, "column": 1}] * 2}}, "branches.wide[1].row", "stands in the list twice",
+    ),
     "a negative row": (
         {"branches": {"wide": [{"row": -1, "column": 0}]}}, "branches.wide[0].row", "-1 is not an integer of 0 to",
     ),

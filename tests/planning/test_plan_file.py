@@ -91,7 +91,7 @@ def first_map(**fields: object) -> Edit:
 
 
 HOSTILE: dict[str, tuple[Edit, str, str]] = {
-    "schema": (lambda c: c.update(schema=2), "schema", "2 is not an integer of 1 to 1"),
+    "schema": (lambda c: c.update(schema=2), "schema", "2 is not 1"),
     "no schema": (lambda c: c.pop("schema"), "schema", "is missing"),
     "no stages": (lambda c: c.pop("stages"), "stages", "is missing"),
     "stages are no list": (lambda c: c.update(stages={}), "stages", "an object is not a list of objects"),

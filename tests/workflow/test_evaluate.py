@@ -10,7 +10,7 @@ from mcukit.calibration.data import Dataset
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
-from mcukit.workflow.evaluate import Evaluation, evaluate
+from mcukit.workflow.evaluate import Evaluation, _accuracy, evaluate
 
 COUNT = 70
 
@@ -76,3 +76,12 @@ def test_labels_that_fit_no_output_are_refused(
 def test_no_images_are_refused(small: Build, images: np.ndarray) -> None:
     with pytest.raises(McukitError, match="at least one image"):
         score(small, images[:0], np.zeros(0, np.int64))
+
+
+def test_a_single_value_names_no_class(small: Build, images: np.ndarray) -> None:
+    """Every image would be right: there is no other class."""
+    one = small.model.outputs[0].shape[-1]
+    assert one > 1
+    with pytest.raises(McukitError, match="has one value for each image") as caught:
+        _accuracy(np.zeros((COUNT, 1), np.float32), np.zeros(COUNT, np.int64))
+    assert caught.value.problems[0].code == "unsuitable-network"
