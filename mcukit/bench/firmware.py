@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "INSTRUCTION_NANOSECONDS",
     "SerialOptions",
     "application_objects",
     "build_serial_program",
@@ -23,6 +24,9 @@ from mcukit.emulation.targets import Target
 from mcukit.emulation.toolchain import CODE_FLAGS, compile_objects, find_tool, link
 from mcukit.export.project_model import code_hash
 from mcukit.resources import firmware_dir
+
+INSTRUCTION_NANOSECONDS = 1
+"""What an instruction takes of an emulated machine's time. So its timers count instructions, and no real time."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,16 @@ def build_serial_program(
 
 
 def emulator_command(target: Target, program: Path) -> list[str]:
-    """Runs a program with its serial line on the standard streams. Raises McukitError "missing-tool"."""
+    """Runs a program with its serial line on the standard streams. Raises McukitError "missing-tool".
+
+    An emulated machine's time goes on by INSTRUCTION_NANOSECONDS with each instruction, whatever the computer does.
+    """
     if not target.emulated:
         return [str(program)]
     return [
         str(find_tool(target.emulator)),
         *target.emulator_machine,
+        *("-icount", "shift=0,sleep=off"),
         *("-display", "none", "-monitor", "none", "-serial", "stdio"),
         *("-semihosting-config", "enable=on,target=native"),
         *("-kernel", str(program)),

@@ -189,11 +189,11 @@ def test_a_stopped_board_has_stalled(program: Path) -> None:
     transport = ProcessTransport([str(program)])
     client = BoardClient(transport, timing=SHORT)
     client.load(INPUTS[0])
-    transport.process.send_signal(signal.SIGSTOP)
+    os.killpg(transport.process.pid, signal.SIGSTOP)
     with pytest.raises(McukitError) as caught:
         client.infer()
     assert caught.value.problems[0].code == "board-stalled"
-    transport.process.send_signal(signal.SIGCONT)
+    os.killpg(transport.process.pid, signal.SIGCONT)
     np.testing.assert_array_equal(client.infer().output, expected_outputs()[0])
     transport.close()
 
