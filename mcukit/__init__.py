@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """mcukit brings a trained CNN onto a microcontroller.
 
-The verbs are here: `inspect_model`, `plan_front`, `quantize`, `load_build`, `evaluate`, `emulate` and `verify`, and
-what plans are made of. They are loaded when first used, so that `import mcukit` costs nothing.
+The verbs are here: `inspect_model`, `plan_front`, `quantize`, `load_build`, `evaluate`, `emulate` and `verify`, for
+boards `flash`, `bench` and `compare`, and what plans are made of. They are loaded when first used, so that
+`import mcukit` costs nothing.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "BenchResult",
     "Build",
+    "Comparison",
+    "Flashed",
     "Halo",
     "McukitError",
     "Plan",
@@ -18,15 +22,20 @@ __all__ = [
     "QuantizeOptions",
     "Stage",
     "__version__",
+    "bench",
     "choose_plan",
+    "compare",
     "emulate",
     "evaluate",
+    "flash",
     "inspect_model",
+    "load_bench",
     "load_build",
     "load_inputs",
     "load_plan",
     "plan_front",
     "quantize",
+    "save_bench",
     "verify",
 ]
 
@@ -34,15 +43,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcukit.bench.compare import Comparison, compare
+    from mcukit.bench.result import BenchResult
+    from mcukit.bench.result_file import load_bench, save_bench
     from mcukit.calibration.data import load_inputs
     from mcukit.calibration.preprocessing import Preprocessing
     from mcukit.errors import McukitError
     from mcukit.planning.choose import PlanRequest, choose_plan
     from mcukit.planning.plan import Halo, Plan, Stage
     from mcukit.planning.plan_file import load_plan
+    from mcukit.workflow.bench import bench
     from mcukit.workflow.build import Build, load_build
     from mcukit.workflow.emulate import emulate
     from mcukit.workflow.evaluate import evaluate
+    from mcukit.workflow.flash import Flashed, flash
     from mcukit.workflow.inspect import inspect_model
     from mcukit.workflow.plans import PlanFront, plan_front
     from mcukit.workflow.quantize import QuantizeOptions, quantize
@@ -51,7 +65,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "BenchResult": "mcukit.bench.result",
     "Build": "mcukit.workflow.build",
+    "Comparison": "mcukit.bench.compare",
+    "Flashed": "mcukit.workflow.flash",
     "Halo": "mcukit.planning.plan",
     "McukitError": "mcukit.errors",
     "Plan": "mcukit.planning.plan",
@@ -60,15 +77,20 @@ _MODULES = {
     "Preprocessing": "mcukit.calibration.preprocessing",
     "QuantizeOptions": "mcukit.workflow.quantize",
     "Stage": "mcukit.planning.plan",
+    "bench": "mcukit.workflow.bench",
     "choose_plan": "mcukit.planning.choose",
+    "compare": "mcukit.bench.compare",
     "emulate": "mcukit.workflow.emulate",
     "evaluate": "mcukit.workflow.evaluate",
+    "flash": "mcukit.workflow.flash",
     "inspect_model": "mcukit.workflow.inspect",
+    "load_bench": "mcukit.bench.result_file",
     "load_build": "mcukit.workflow.build",
     "load_inputs": "mcukit.calibration.data",
     "load_plan": "mcukit.planning.plan_file",
     "plan_front": "mcukit.workflow.plans",
     "quantize": "mcukit.workflow.quantize",
+    "save_bench": "mcukit.bench.result_file",
     "verify": "mcukit.workflow.verify",
 }
 

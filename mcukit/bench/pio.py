@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["find_pio", "upload"]
 
+import contextlib
 import os
 import re
 import shutil
@@ -117,12 +118,17 @@ def _run(command: Sequence[str], seconds: float) -> tuple[int | None, str]:
 
 def _end(process: subprocess.Popen[bytes]) -> bytes:
     """Ends the process group: with time to leave a programmer in order, then without. Gives what was printed."""
-    os.killpg(process.pid, signal.SIGTERM)
+    _signal(process, signal.SIGTERM)
     try:
         return process.communicate(timeout=_END_SECONDS)[0]
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        _signal(process, signal.SIGKILL)
         return process.communicate()[0]
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _excerpt(log: str) -> str:

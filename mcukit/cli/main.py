@@ -17,11 +17,13 @@ from typing import Any
 import click
 
 from mcukit import __version__
+from mcukit.cli.bench import bench
 from mcukit.cli.boards import boards
 from mcukit.cli.demo import demo
 from mcukit.cli.emulate import emulate
 from mcukit.cli.evaluate import evaluate
 from mcukit.cli.explore import explore
+from mcukit.cli.flash import flash
 from mcukit.cli.inspect import inspect
 from mcukit.cli.ops import ops
 from mcukit.cli.output import Output
@@ -98,7 +100,7 @@ def cli() -> None:
     """
 
 
-for _command in (inspect, quantize, explore, evaluate, emulate, verify, boards, ops, demo):
+for _command in (inspect, quantize, explore, evaluate, emulate, verify, flash, bench, boards, ops, demo):
     cli.add_command(_command)
 
 
