@@ -2,7 +2,7 @@
 """mcukit brings a trained CNN onto a microcontroller.
 
 The verbs are here: `inspect_model`, `plan_front`, `quantize`, `load_build`, `evaluate`, `emulate` and `verify`, for
-boards `flash`, `bench` and `compare`, and what plans are made of. They are loaded when first used, so that
+boards `flash`, `benchmark` and `compare`, and what plans are made of. They are loaded when first used, so that
 `import mcukit` costs nothing.
 """
 
@@ -22,7 +22,7 @@ __all__ = [
     "QuantizeOptions",
     "Stage",
     "__version__",
-    "bench",
+    "benchmark",
     "choose_plan",
     "compare",
     "emulate",
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from mcukit.planning.choose import PlanRequest, choose_plan
     from mcukit.planning.plan import Halo, Plan, Stage
     from mcukit.planning.plan_file import load_plan
-    from mcukit.workflow.bench import bench
+    from mcukit.workflow.benchmark import benchmark
     from mcukit.workflow.build import Build, load_build
     from mcukit.workflow.emulate import emulate
     from mcukit.workflow.evaluate import evaluate
@@ -77,7 +77,7 @@ _MODULES = {
     "Preprocessing": "mcukit.calibration.preprocessing",
     "QuantizeOptions": "mcukit.workflow.quantize",
     "Stage": "mcukit.planning.plan",
-    "bench": "mcukit.workflow.bench",
+    "benchmark": "mcukit.workflow.benchmark",
     "choose_plan": "mcukit.planning.choose",
     "compare": "mcukit.bench.compare",
     "emulate": "mcukit.workflow.emulate",

@@ -66,7 +66,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
         raise McukitError("usage", "there is no build folder", where="mcukit bench", hint=hint, exit_code=2)
     from mcukit.bench.result_file import check_writable, result_fields, save_bench, save_csv
     from mcukit.report.board_views import bench_view
-    from mcukit.workflow.bench import bench as run
+    from mcukit.workflow.benchmark import benchmark as run
     from mcukit.workflow.build import load_build
 
     loaded = load_build(build)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RUNS", "WARM_UP", "bench"]
+__all__ = ["RUNS", "WARM_UP", "benchmark"]
 
 from collections.abc import Mapping
 from shlex import quote
@@ -27,7 +27,7 @@ RUNS = 10
 WARM_UP = 2
 
 
-def bench(
+def benchmark(
     build: Build,
     port: str | None = None,
     *,
