@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from mcukit.errors import McukitError
 
@@ -23,7 +24,7 @@ _SECONDS = 1800.0
 _END_SECONDS = 5.0
 _SHOWN_LINES = 12
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_TELLING = re.compile(r"error|exception|fail|unknown|denied|overflowed|not found|no such|unable|\*\*\*", re.IGNORECASE)
+_TELLING = re.compile(r"error|exception|fail|unknown|denied|overflowed|not found|no such|unable", re.IGNORECASE)
 
 _HINTS = (
     (r"unknown board|UnknownBoard", "PlatformIO does not know this board: pio pkg update, and `pio boards` lists them"),
@@ -78,7 +79,7 @@ def upload(
     if code == 0:
         return
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, log, re.IGNORECASE)), "")
-    again = f"to see all of it: pio run -d {project_folder} -e {environment} -t upload"
+    again = f"to see all of it: pio run -d {quote(str(project_folder))} -e {quote(environment)} -t upload"
     what = f"did not finish in {seconds:g} seconds" if code is None else f"failed with exit code {code}"
     raise McukitError(
         "flash-failed",

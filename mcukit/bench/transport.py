@@ -201,7 +201,8 @@ class ProcessTransport(SocketTransport):
         except subprocess.TimeoutExpired:
             return super()._reason(error)
         self._complaints.seek(0)
-        complaint = self._complaints.read().decode(errors="replace").strip()[-_SHOWN_CHARACTERS:]
+        lines = self._complaints.read(_SHOWN_CHARACTERS).decode(errors="replace").split("\n")
+        complaint = next((line.strip() for line in lines if line.strip()), "")
         return f"the program has ended with exit code {code}" + (f": {complaint}" if complaint else "")
 
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import tty
 from collections.abc import Iterator
@@ -16,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 
 from mcukit.bench.client import BoardClient
 from mcukit.bench.firmware import SerialOptions, build_serial_program, emulator_command, model_hash
 from mcukit.bench.link import Timing
 from mcukit.bench.transport import ProcessTransport, SerialTransport, SocketTransport, Transport
 from mcukit.emulation.targets import EMULATED_BOARDS, TARGETS
-from mcukit.errors import McukitError
+from mcukit.errors import McukitError, Problem
 from tests.bench.conftest import SourcesOf
 from tests.bench.networks import INPUTS, expected_maps, expected_outputs
 
@@ -203,6 +206,43 @@ def test_what_is_no_serial_port_is_unreachable(port: str) -> None:
     with pytest.raises(McukitError) as caught:
         SerialTransport(port)
     assert caught.value.problems[0].code == "board-unreachable"
+
+
+def open_error(port: str) -> Problem:
+    with pytest.raises(McukitError) as caught:
+        SerialTransport(port)
+    (problem,) = caught.value.problems
+    assert problem.code == "board-unreachable"
+    return problem
+
+
+def test_why_a_serial_port_does_not_open_is_told(terminal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "there is none of that name" in open_error("/dev/no-such-port").message
+    with closing(SerialTransport(terminal)):
+        assert "another program uses it" in open_error(terminal).message
+
+    def refuse(*_: object, **__: object) -> None:
+        raise serial.SerialException(errno.EACCES, "could not open port: Permission denied")
+
+    monkeypatch.setattr(serial, "Serial", refuse)
+    problem = open_error(terminal)
+    assert "permission denied" in problem.message
+    assert "dialout" in problem.hint
+
+
+def test_without_pyserial_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serial", None)
+    with pytest.raises(McukitError) as caught:
+        SerialTransport("/dev/ttyACM0")
+    (problem,) = caught.value.problems
+    assert (problem.code, "mcukit[bench]" in problem.hint) == ("missing-package", True)
+
+
+def test_a_program_that_ends_says_why() -> None:
+    transport = ProcessTransport(["sh", "-c", "echo the reason >&2; exit 3"])
+    with pytest.raises(McukitError, match="exit code 3: the reason"):
+        BoardClient(transport, timing=SHORT).board()
+    transport.close()
 
 
 def test_reads_end_when_nothing_comes() -> None:
