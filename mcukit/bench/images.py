@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-__all__ = ["IMAGE_FOLDER", "emulated_image_path"]
+__all__ = ["emulated_image_path"]
 
 from pathlib import Path
 
 from mcukit.emulation.targets import EMULATED_BOARDS
 
-IMAGE_FOLDER = ".emulated"
+_FOLDER = ".emulated"
 
 
 def emulated_image_path(project_folder: Path, name: str) -> Path:
@@ -20,4 +20,4 @@ def emulated_image_path(project_folder: Path, name: str) -> Path:
     """
     if name not in EMULATED_BOARDS:
         raise ValueError(f"{name!r} is no emulated board")
-    return project_folder / IMAGE_FOLDER / f"{name}.elf"
+    return project_folder / _FOLDER / f"{name}.elf"

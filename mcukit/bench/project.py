@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a firmware project says of its boards: PlatformIO's environments, and what their firmware will say of itself."""
+"""What a firmware project says of its boards: PlatformIO's environments, and what their firmware says of itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcukit.bench.ports import BAUD
+from mcukit.emulation.targets import EMULATED_BOARDS
 from mcukit.errors import McukitError
 
 _SECTION = "env:"
@@ -22,13 +23,15 @@ _BOARD_KERNELS = re.compile(r'#define MCUKIT_BOARD "([^"\n]*)"\n#define MCUKIT_K
 class ProjectEnvironment:
     """One of platformio.ini.
 
-    name: as in `pio run -e NAME`. board: PlatformIO's id. is_default: built by `pio run`. baud: of the serial line.
+    name: as in `pio run -e NAME`. board: PlatformIO's id. machine: the emulated board that it is for; None for a real
+    one. is_default: built by `pio run`. baud: of the serial line.
     kernels: of the banner; None where the project does not say. has_probe: flashed through a debug probe rather than
     through the serial port.
     """
 
     name: str
     board: str
+    machine: str | None
     is_default: bool
     baud: int
     kernels: str | None
@@ -57,7 +60,6 @@ def choose_environment(environments: Sequence[ProjectEnvironment], name: str | N
 
     Raises McukitError "unknown-environment" or "several-environments" with those that there are.
     """
-    known = ", ".join(env.name for env in environments)
     if name is not None:
         for env in environments:
             if env.name == name:
@@ -66,31 +68,43 @@ def choose_environment(environments: Sequence[ProjectEnvironment], name: str | N
             "unknown-environment",
             f"the build has no firmware for '{name}'",
             where="--environment",
-            hint=f"choose one of {known}; or quantize again with --board",
+            hint=f"choose one of {_names(environments)}; or quantize again with --board",
             exit_code=2,
         )
+    # Emulated boards are told by their port, and not taken for the one that is attached.
+    environments = [env for env in environments if env.machine is None]
     defaults = [env for env in environments if env.is_default]
     if len(defaults) == 1:
         return defaults[0]
+    if not environments:
+        message, hint = "the build has no firmware but that of emulated boards", "quantize again with --board"
+        raise McukitError("no-firmware", message, where="--environment", hint=hint, exit_code=2)
     raise McukitError(
         "several-environments",
         "the build was not made for one board",
         where="--environment",
-        hint=f"say which board this is, one of {known}; or quantize again with --board",
+        hint=f"say which board this is, one of {_names(environments)}; or quantize again with --board",
         exit_code=2,
     )
+
+
+def _names(environments: Sequence[ProjectEnvironment]) -> str:
+    return ", ".join(env.name for env in environments)
 
 
 def _environment(
     section: configparser.SectionProxy, name: str, is_default: bool, kernels: Mapping[str, str]
 ) -> ProjectEnvironment:
+    board = section.get("board", fallback="")
+    # A board's further environments are called BOARD-FRAMEWORK, and PlatformIO's ids may be others than ours.
+    ids = [id_ for id_ in kernels if name == id_ or name.startswith(f"{id_}-")] or [board]
     return ProjectEnvironment(
         name=name,
-        board=section.get("board", fallback=""),
+        board=board,
+        machine=board if board in EMULATED_BOARDS else None,
         is_default=is_default,
         baud=section.getint("monitor_speed", fallback=BAUD),
-        # A board's further environments are called BOARD-FRAMEWORK.
-        kernels=next((set_ for board, set_ in kernels.items() if name == board or name.startswith(f"{board}-")), None),
+        kernels=kernels.get(ids[0]),
         has_probe=section.get("upload_protocol", fallback="") in {"stlink", "jlink", "cmsis-dap", "blackmagic"},
     )
 

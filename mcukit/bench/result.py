@@ -12,8 +12,8 @@ from statistics import median_low
 from mcukit.bench.client import Banner
 from mcukit.bench.firmware import INSTRUCTION_NANOSECONDS
 from mcukit.bench.ports import emulated_name
+from mcukit.emulation.targets import EMULATED_BOARDS
 
-_HOST = "emulated-host"
 _EMULATED = "emulated-"
 _NANOSECONDS = 1_000_000_000
 
@@ -50,11 +50,12 @@ class Clock(Enum):
 
 def clock_of(port: str, banner: Banner) -> Clock:
     """What the ticks are of the board at a port."""
-    if banner.board == _HOST:
+    machine = EMULATED_BOARDS.get(emulated_name(port) or banner.board.removeprefix(_EMULATED))
+    if machine is None:
+        return Clock.BOARD
+    if not machine.emulated:
         return Clock.COMPUTER
-    if emulated_name(port) is not None:
-        return Clock.INSTRUCTIONS
-    return Clock.UNKNOWN if banner.board.startswith(_EMULATED) else Clock.BOARD
+    return Clock.UNKNOWN if emulated_name(port) is None else Clock.INSTRUCTIONS
 
 
 def instructions_per_tick(ticks_per_second: int) -> float:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def flash(build: Path, port: str | None, environment: str | None, upload_port: str | None, as_json: bool) -> int:
     """Builds the firmware of BUILD, uploads it, and waits until the board says that it runs it.
 
-    PlatformIO does that for boards; emulated ones keep what is flashed in BUILD/firmware/.emulated.
+    PlatformIO does that for boards. Emulated ones need only a compiler, and keep what is flashed in
+    BUILD/firmware/.emulated.
     """
     from mcukit.report.board_views import flash_view
     from mcukit.workflow.build import load_build

@@ -84,10 +84,8 @@ def _bench_facts(result: BenchResult) -> list[tuple[str, str]]:
         facts.append(("instructions", count(result.instructions(total.median))))
     facts.append(("ticks are", result.clock.meaning(result.ticks_per_second)))
     if estimate is not None:
-        text = (
-            f"{count(estimate.instructions)} instructions on {estimate.target}, without hooks, by {estimate.compiler}"
-        )
-        facts.append(("counted for the build", text))
+        text = f"{count(estimate.instructions)} instructions on {estimate.target}, for an input of zeros, without hooks"
+        facts += [("counted for the build", text), ("counted with", estimate.compiler)]
         if result.clock is Clock.BOARD:
             facts.append(("ticks per instruction", _quotient(total.median, estimate.instructions)))
     return [*facts, *banner_facts(result.banner)]

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcukit.bench.images import IMAGE_FOLDER
 from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.emulation.build import CSources
 from mcukit.errors import McukitError, unwritable_output
@@ -37,8 +37,8 @@ MANIFEST_SCHEMA = 1
 
 _NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 
-_MADE_FROM_A_BUILD = ("firmware/.pio/", f"firmware/{IMAGE_FOLDER}/")
-"""What PlatformIO and `mcukit flash` leave in a project: it is made again whenever that is built."""
+_MADE_FROM_A_BUILD = re.compile(r"firmware/(\.pio/|\.emulated/|(.+/)?__pycache__/)")
+"""What PlatformIO and emulated boards leave in a project: it is made again whenever that is built."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,7 @@ def _check_replaceable(folder: Path) -> None:
         known = {"manifest.json", *manifest["files"]} if "mcukit" in manifest else set()
     except (McukitError, KeyError, TypeError):
         known = set()
-    foreign = sorted(name for name in found - known if not name.startswith(_MADE_FROM_A_BUILD))
+    foreign = sorted(name for name in found - known if not _MADE_FROM_A_BUILD.match(name))
     if foreign or not known:
         reason = f"it holds '{foreign[0]}', which is no part of a build" if known else "it is not a build folder"
         raise McukitError(

@@ -35,7 +35,7 @@ _STARTING = frozenset({"board-unreachable", "no-answer", "garbled-serial", "no-b
 
 @dataclass(frozen=True)
 class Flashed:
-    """port: where the board answers. environment: of the firmware project; None for an emulated board.
+    """port: where the board answers. environment: of the firmware project; None without PlatformIO.
 
     image: the file that an emulated board keeps; None for others. board: what the firmware says of itself.
     """
@@ -63,7 +63,7 @@ def flash(
     """Builds the firmware of a build, uploads it, and waits until the board says that it runs it.
 
     port: the board's serial line, see mcukit.bench.ports; None is the only board that is attached. What is flashed onto
-    `emulated:NAME` is compiled here for that machine and kept in the build folder.
+    `emulated:NAME` is kept in the build folder, and compiled without PlatformIO unless an environment is named.
     environment: which of the firmware project's PlatformIO builds; None is the only one that it builds by default.
     upload_port: what PlatformIO uploads through; None is `port` where boards are flashed through their serial port.
 
@@ -71,16 +71,13 @@ def flash(
     "no-firmware", "unknown-environment" or "several-environments" before anything is done; "flash-failed" with what
     PlatformIO said; for emulated boards what compiling raises, and "unwritable-output".
     """
-    name = emulated_name(port) if port is not None else None
-    if port is not None:
-        check_port(port)
-    if port is not None and name is not None:
-        if environment is not None or upload_port is not None:
-            where = "--environment" if environment is not None else "--upload-port"
-            message, hint = "an emulated board is not flashed by PlatformIO", f"leave out {where}"
-            raise McukitError("wrong-option", message, where=where, hint=hint, exit_code=2)
-        return _flash_emulated(build, port, name, timing, progress)
-    return _flash_board(build, port, environment, upload_port, timing, progress)
+    if port is None:
+        return _flash_board(build, None, environment, upload_port, timing, progress)
+    check_port(port)
+    name = emulated_name(port)
+    if name is None or environment is not None:
+        return _flash_board(build, port, environment, upload_port, timing, progress)
+    return _flash_emulated(build, port, name, timing, progress)
 
 
 def _flash_emulated(build: Build, port: str, name: str, timing: Timing | None, progress: Progress) -> Flashed:
@@ -130,6 +127,7 @@ def _flash_board(
     progress: Progress,
 ) -> Flashed:
     chosen = choose_environment(project_environments(project_folder(build)), environment)
+    _check_machine(chosen, port)
     pio = find_pio()
     # A board that is missing is noticed before minutes go into its firmware.
     line = port if port is not None else attached_port()
@@ -147,12 +145,28 @@ def _flash_board(
     name, board = _when_started(answer)
     progress("start", 1, 1)
     _check_banner(board.banner, name, chosen.kernels, None)
-    return Flashed(name, chosen.name, None, board)
+    image = emulated_image_path(project_folder(build), chosen.machine) if chosen.machine else None
+    return Flashed(name, chosen.name, image, board)
+
+
+def _check_machine(environment: ProjectEnvironment, port: str | None) -> None:
+    """Whether it is this emulated board that the environment is for, or none where that is for none."""
+    name = None if port is None else emulated_name(port)
+    if environment.machine == name:
+        return
+    meant = f"--port emulated:{environment.machine}" if environment.machine else "the port of that board"
+    raise McukitError(
+        "wrong-option",
+        f"'{environment.name}' is not the firmware of {'an attached board' if port is None else port}",
+        where="--environment",
+        hint=f"give {meant}, or leave out --environment",
+        exit_code=2,
+    )
 
 
 def _upload_port(environment: ProjectEnvironment, line: str) -> str | None:
     """What to upload through: nothing for a probe, which is found by itself, or if the line is no serial port here."""
-    return None if environment.has_probe or "://" in line else line
+    return None if environment.has_probe or environment.machine or "://" in line else line
 
 
 def _when_started(answer: Callable[[], tuple[str, Board]]) -> tuple[str, Board]:

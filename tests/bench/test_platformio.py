@@ -12,16 +12,19 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import mcukit
 from mcukit.bench.firmware import SerialOptions, build_serial_program
+from mcukit.bench.images import emulated_image_path
 from mcukit.bench.link import Timing
 from mcukit.bench.pio import upload
 from mcukit.bench.ports import serial_ports
 from mcukit.bench.project import choose_environment, project_environments
+from mcukit.bench.result import Clock
 from mcukit.emulation.targets import EMULATED_BOARDS
 from mcukit.errors import McukitError
 from mcukit.workflow import flash as flash_module
@@ -251,3 +254,24 @@ def test_a_missing_board_is_noticed_before_pio_runs(
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     assert error_of(lambda: mcukit.flash(build))[0] == "no-board"
     assert not told.exists()
+
+
+def test_an_environment_of_an_emulated_board_goes_with_its_port_alone(
+    build: mcukit.Build, pio: Pio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(build.folder, tmp_path / "copy"))
+    copied = replace(mcukit.load_build(folder), folder=folder)
+    with (folder / "firmware" / "platformio.ini").open("a") as ini:
+        ini.write("[env:emulated-host]\nplatform = symlink://emulators\nboard = host\n")
+    image = emulated_image_path(folder / "firmware", "host")
+    sources = build_serial_program(build.c_sources(), EMULATED_BOARDS["host"], tmp_path, SerialOptions(board="host"))
+    pio(f"Path({str(image.parent)!r}).mkdir(); Path({str(sources)!r}).rename({str(image)!r})")
+    for port in ("emulated:cortex-m7", "socket://127.0.0.1:1"):
+        code, _ = error_of(lambda port=port: mcukit.flash(copied, port, environment="emulated-host"))
+        assert code == "wrong-option"
+    assert error_of(lambda: mcukit.flash(copied, "emulated:host", environment=BOARD))[0] == "wrong-option"
+    flashed = mcukit.flash(copied, "emulated:host", environment="emulated-host")
+    assert (flashed.environment, flashed.image) == ("emulated-host", image)
+    result = mcukit.benchmark(copied, "emulated:host", runs=1)
+    assert (result.banner.board, result.clock) == ("host", Clock.COMPUTER)
+    assert choose_environment(project_environments(folder / "firmware"), None).name == BOARD
