@@ -4,6 +4,7 @@
 #   make test    installs all that is needed, then the checks and the tests
 #   make lint    the checks alone: Python style, types, and the C runtime under every supported compiler
 #   make bench   measures the tables of the README again
+#   make prove   compares all executors on 20 real inputs of every network, the largest one too, in an hour
 #   make fuzz    feeds the serial protocol with all that may arrive, for ten minutes; needs clang
 #   make clean   deletes the virtual environment and the caches
 #
@@ -14,9 +15,11 @@ JOBS ?= 2
 FUZZ_SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
+# Python compiles the modules that it loads; of all that is installed, that is a small part.
+PIP_OPTIONS := --disable-pip-version-check --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz clean system-packages
+.PHONY: help demo test lint bench prove fuzz clean system-packages
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,6 +43,9 @@ lint: $(VENV)/.dev-installed
 bench: $(VENV)/.dev-installed
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
+prove: $(VENV)/.dev-installed
+	$(BIN)/pytest -n $(JOBS) --dist worksteal tests/networks --every-input
+
 fuzz: $(VENV)/.dev-installed
 	@PYTHON=$(PYTHON) .ci/system-packages fuzz
 	$(BIN)/python -m tests.firmware.fuzz --seconds $(FUZZ_SECONDS)
@@ -57,9 +63,9 @@ $(BIN)/python: | system-packages
 
 # mcukit/__init__.py holds the version.
 $(VENV)/.dev-installed: pyproject.toml | system-packages $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo-installed
 
 $(VENV)/.demo-installed: pyproject.toml | system-packages $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,litert,tflm]'
+	$(BIN)/python -m pip install $(PIP_OPTIONS) --editable '.[demo,litert,tflm]'
 	@touch $@

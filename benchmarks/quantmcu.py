@@ -44,7 +44,7 @@ SCHEMA = 1
 BUDGETS = {"vww": 32 << 10, "resnet8": 32 << 10, "mobilenet-v1": 256 << 10, "mobilenet-v2": 256 << 10}
 """Bytes of SRAM that the int8 network must fit, in as few patches as possible."""
 
-LAMBDAS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6)
+LAMBDAS = (0.3, 0.4, 0.45, 0.5, 0.51, 0.52, 0.53, 0.54, 0.55, 0.6)
 PHIS = (0.7, 0.8, 0.9, 0.95)
 SWEEP_IMAGES = 300
 """On which the sweep over lambda and phi is scored: the first ones of the evaluation images."""
@@ -127,7 +127,7 @@ def _measure(network: Network, sweep: bool, timing: bool) -> tuple[dict[str, Any
         if added == CHOSEN_ERROR and configuration.plan.pushed:
             chosen = stages_text(configuration)
     if timing:
-        click.echo(f"{network.name}: " + ", ".join(f"{k} {v:.1f} s" for k, v in prepared.seconds.items()), err=True)
+        click.echo(f"{network.name}: " + ", ".join(f"{k} {v:.3g} s" for k, v in prepared.seconds.items()), err=True)
     patches = prepared.patches[0]
     results = {
         "name": network.name,

@@ -28,10 +28,10 @@ from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.precision.repair import REPAIRED, UNREPAIRED, Repair
-from mcukit.precision.simulation import Simulation
 from mcukit.quantized.precision import INT8, Precision, quantization_groups, widest_choice
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.repair.repair import REPAIRED, UNREPAIRED, Repair
+from mcukit.simulation.simulation import Simulation
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "shared" / "models"
@@ -117,7 +117,9 @@ def _measure(network: Network) -> Iterator[_Row]:
     real = outputs(graph)
     for bits, precision, ranges, name, repair in _configurations(graph):
         started = time.perf_counter()
-        quantized = quantize_calibrated(model, statistics, inputs, ranges=ranges, precision=precision, repair=repair)
+        quantized = quantize_calibrated(
+            model, statistics, inputs, ranges=ranges, precision=precision, repair=repair
+        ).model
         seconds = time.perf_counter() - started
         accuracy = compare_paired(outputs(quantized.graph), real, labels, logits=True)
         click.echo(f"{network.name}: {bits}, {ranges}, {name}", err=True)

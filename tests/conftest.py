@@ -10,6 +10,13 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-input", action="store_true",
+        help="Run all real inputs of large networks on slow executors too: it takes half an hour more.",
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all test processes share: they have base folders of their own in it."""

@@ -45,11 +45,11 @@ from mcukit.planning.planner import plan_of
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import PlanSearch
 from mcukit.planning.tiles import tile_macs
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.precision.output_error import before_softmax
-from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model
+from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model, vdqs_choice
 from mcukit.precision.sensitivity import SearchStep, SensitivityResult
 from mcukit.quantized.integer import IntegerModel
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.simulation.output_error import before_softmax
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.mixed import Calibrated, SensitivitySearch
 from mcukit.workflow.progress import no_progress
@@ -123,7 +123,7 @@ def prepare(network: Network, models: Path, scratch: Path, budget: int) -> Prepa
     started = time.perf_counter()
     statistics = collect_statistics(model, inputs)
     seconds["statistics"] = time.perf_counter() - started
-    int8 = quantize_calibrated(model, statistics, inputs)
+    int8 = quantize_calibrated(model, statistics, inputs).model
     data = load_inputs(files.evaluation, shape, labels=files.labels)
     if data.labels is None or int8.input.quantization is None:
         raise ValueError(f"{network.name} has no labels")
@@ -162,6 +162,10 @@ def quantmcu_trials(
 ) -> list[tuple[QuantmcuOptions, QuantmcuResult, Trial]]:
     """QuantMCU as reconstructed, in the patches of the int8 plan, with each of these options."""
     trials = []
+    tiles = partition(Dataflow(prepared.int8), prepared.patches, pushed=False)
+    started = time.perf_counter()
+    vdqs_choice(prepared.graph, prepared.statistics, prepared.int8, tiles, QuantmcuOptions(layer_stage=True))
+    prepared.seconds["VDQS"] = time.perf_counter() - started
     for options in choices:
         result = narrowed_model(
             prepared.graph, prepared.statistics, prepared.int8, prepared.inputs, prepared.patches, options
@@ -214,7 +218,7 @@ def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pus
     within = [step for step in found.steps if step.error <= found.steps[0].error + added]
     model = quantize_calibrated(
         prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
-    )
+    ).model
     return model, _smallest_stream(model, pushed=pushed)
 
 

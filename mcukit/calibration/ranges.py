@@ -123,10 +123,10 @@ MAP_RANGE_METHODS: dict[str, Callable[[MapStatistics, int], Range]] = {
 """Methods that look at one map alone; the number of bits is what the range is for."""
 
 OUTPUT_ERROR = "output-error"
-"""Whichever of these does least harm at the network's output: mcukit.precision.calibrated."""
+"""Whichever of these does least harm at the network's output: mcukit.repair.calibrated."""
 
 MAP_BY_MAP = "map-by-map"
-"""For each map the range that does least harm at the network's output: mcukit.precision.map_ranges."""
+"""For each map the range that does least harm at the network's output: mcukit.repair.map_ranges."""
 
 RANGE_METHODS: tuple[str, ...] = (OUTPUT_ERROR, MAP_BY_MAP, *MAP_RANGE_METHODS)
 

@@ -36,7 +36,7 @@ class BranchMaps:
 def wide_images(branches: Branches, tile: tuple[int, int], part: Int8Array) -> BoolArray:
     """For which of (N, ...) images a tile is wide. part: what the tile reads of the map that enters the stage."""
     if branches.test is not None:
-        return branches.test.finds(part, branches.test.counts[tile[0] * branches.tile_columns + tile[1]])
+        return branches.test.finds(part, branches.count(tile))
     return np.full(len(part), tile in branches.wide)
 
 

@@ -74,6 +74,11 @@ class TfliteBuilder:
             self._constants[key] = self._append(self._constant_name(), shape, quantization, array)
         return self._constants[key]
 
+    def constant_bias(self, value: int, quantization: Quantization) -> int:
+        """The bias of a layer with one output that only the file has."""
+        data = np.array([value], np.int32)
+        return self._append(self._constant_name(), (1,), quantization, data)
+
     def own_name(self, name: str) -> str:
         """`name`, or if a tensor is called that already one like it; from now on it is taken."""
         while name in self._taken:

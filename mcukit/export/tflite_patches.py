@@ -17,6 +17,7 @@ import numpy as np
 
 from mcukit.errors import McukitError
 from mcukit.export.tflite import TfliteBuilder, add_operator
+from mcukit.export.tflite_choice import add_choice, add_chosen
 from mcukit.export.tflite_memory import with_memory_plan
 from mcukit.export.tflite_rows import RowStage, row_bounds, row_tiles
 from mcukit.export.tflite_tiles import Margins, Part, Step, TileSteps, part_shape, tile_steps
@@ -145,34 +146,54 @@ class _Writer:
 
     def tile(self, tiles: StageTiles, tile: tuple[int, int], margins: _Margins) -> dict[str, Tensor]:
         """Writes a tile; its share of each outgoing map."""
-        self.narrow = self._is_narrow(tiles, tile)
+        branches = None if tiles.first else self.flow.model.branches
+        if branches is None:
+            return self._form(tiles, tile, margins, narrow=False)
+        if branches.test is None:
+            return self._form(tiles, tile, margins, narrow=tile not in branches.wide)
+        name = self.flow.model.input.name
+        read = self._input_part(name, tiles.inputs[tile][name], tile)
+        choice = add_choice(self.builder, read, branches.test, branches.count(tile))
+        if isinstance(choice, bool):
+            return self._form(tiles, tile, margins, narrow=not choice)
+        wide, narrow = (self._form(tiles, tile, margins, narrow=form, whole=False) for form in (False, True))
+        chosen = {}
+        for outgoing in tiles.outgoing:
+            form, target = wide[outgoing], self.flow.model.graph.tensors[outgoing]
+            if form.shape != target.shape:
+                target = replace(target, name=self.builder.own_name(f"{form.name}/chosen"), shape=form.shape)
+            add_chosen(self.builder, choice, form, narrow[outgoing], target)
+            chosen[outgoing] = target
+        return chosen
+
+    def _input_part(self, name: str, region: Region, tile: tuple[int, int]) -> Tensor:
+        """What a tile reads of a map that is there as a whole."""
+        source = self.flow.model.graph.tensors[name]
+        whole, part = Part(name, self.flow.whole(name)), Part(name, region)
+        if part == whole:
+            return source
+        tensor = self._part(part, f"{name}@{tile[0]},{tile[1]}")
+        self._step(Step(None, None, (whole,), part), {whole: source, part: tensor})
+        return tensor
+
+    def _form(
+        self, tiles: StageTiles, tile: tuple[int, int], margins: _Margins, *, narrow: bool, whole: bool = True
+    ) -> dict[str, Tensor]:
+        """Writes a tile in one of its forms. whole: whether a share that is all of a map is the map itself."""
+        self.narrow = narrow
         height = self.flow.shape(self.flow.layers[tiles.last - 1].output)[0]
         shares = {name: _share(self.flow.whole(name), tiles.stage, tile, height) for name in tiles.outgoing}
         best = margins.steps(tile, shares)
         tensors = {Part(name, self.flow.whole(name)): self.flow.model.graph.tensors[name] for name in tiles.incoming}
         for step in best.steps:
             part = step.output
-            if part in best.outgoing.values() and part.region == self.flow.whole(part.map):
+            if whole and part in best.outgoing.values() and part.region == self.flow.whole(part.map):
                 # A map of fewer pixels than the grid has tiles: this tile's share is all of it.
                 tensors[part] = self.flow.model.graph.tensors[part.map]
             else:
                 tensors[part] = self._part(part, f"{part.map}@{tile[0]},{tile[1]}")
             self._step(step, tensors)
         return {name: tensors[part] for name, part in best.outgoing.items()}
-
-    def _is_narrow(self, tiles: StageTiles, tile: tuple[int, int]) -> bool:
-        """Whether a tile takes the narrow form of its layers."""
-        branches = self.flow.model.branches
-        if branches is None or tiles.first:
-            return False
-        if branches.test is not None:
-            raise McukitError(
-                "unsupported-stage",
-                "standard operators can't choose a tile's precision by its values",
-                where=self.flow.layers[0].name,
-                hint="let positions decide: --vdpc static",
-            )
-        return tile not in branches.wide
 
     def joined(self, name: str, pieces: list[Tensor], axis: int) -> list[Tensor]:
         """Rows (axis 0) or columns (1) of tiles side by side; what is complete is the map itself."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where bits are spent, and how the accuracy that they cost is won back."""
+"""Where bits are spent: by measured error at the output, or as QuantMCU has it."""

@@ -15,6 +15,7 @@ __all__ = [
     "classify",
     "inner_groups",
     "narrowed_model",
+    "vdqs_choice",
     "with_narrow_maps",
     "with_narrow_tiles",
 ]
@@ -94,15 +95,7 @@ def narrowed_model(
     flow = Dataflow(int8)
     tiles = partition(flow, stages, pushed=False)
     inner = inner_groups(graph, tiles[0], flow)
-    allowed = None if options.layer_stage else inner
-    choice = search_vdqs(
-        BitopsCost(graph, macs_of_stages(flow, tiles)),
-        group_entropies(graph, statistics, _ranges(int8.graph)),
-        memory_steps(graph, flow, tiles),
-        options.budget,
-        entropy_weight=options.entropy_weight,
-        groups=allowed,
-    )
+    choice = vdqs_choice(graph, statistics, int8, tiles, options)
     classes = None if options.vdpc == "off" else classify(int8, tiles[0], inputs, options.classes)
     behind = {group: bits for group, bits in choice.precision.maps.items() if group not in inner}
     within = {group: bits for group, bits in choice.precision.maps.items() if group in inner}
@@ -118,6 +111,28 @@ def narrowed_model(
         found = classes.has_outliers(_stored(int8, inputs)).mean(axis=0)
         shares = {position.tile: float(share) for position, share in zip(classes.positions, found, strict=True)}
     return QuantmcuResult(model, classes, choice, branch_bitops(model, tiles, shares))
+
+
+def vdqs_choice(
+    graph: Graph,
+    statistics: Mapping[str, MapStatistics],
+    int8: IntegerModel,
+    tiles: Sequence[StageTiles],
+    options: QuantmcuOptions,
+) -> VdqsChoice:
+    """The bits that VDQS gives the maps inside of the first stage, or with options.layer_stage all maps.
+
+    Arguments are those of narrowed_model; tiles: of all its stages.
+    """
+    flow = Dataflow(int8)
+    return search_vdqs(
+        BitopsCost(graph, macs_of_stages(flow, tiles)),
+        group_entropies(graph, statistics, _ranges(int8.graph)),
+        memory_steps(graph, flow, tiles),
+        options.budget,
+        entropy_weight=options.entropy_weight,
+        groups=None if options.layer_stage else inner_groups(graph, tiles[0], flow),
+    )
 
 
 def with_narrow_maps(graph: Graph, quantized: Graph, bits: Mapping[str, int]) -> Graph:

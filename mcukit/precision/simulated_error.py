@@ -13,12 +13,12 @@ import numpy.typing as npt
 from mcukit.calibration.ranges import Range, choose_range, quantization_of
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
-from mcukit.precision.map_equalization import EqualizedMaps
-from mcukit.precision.output_distance import OutputDistance, default_distance
 from mcukit.precision.plain_rounding import WeightRounding, plain_rounding
-from mcukit.precision.simulation import Change, Simulation
 from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import Precision, quantization_groups
+from mcukit.repair.map_equalization import EqualizedMaps
+from mcukit.simulation.output_distance import OutputDistance, default_distance
+from mcukit.simulation.simulation import Change, Simulation
 
 FloatArray = npt.NDArray[np.float32]
 

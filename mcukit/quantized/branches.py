@@ -59,6 +59,12 @@ class Branches:
     wide: frozenset[tuple[int, int]]
     test: OutlierTest | None = None
 
+    def count(self, tile: tuple[int, int]) -> int:
+        """Outliers that make a tile (row, column) wide, where a test decides."""
+        if self.test is None:
+            raise ValueError("positions decide which tiles are wide")
+        return self.test.counts[tile[0] * self.tile_columns + tile[1]]
+
     @property
     def grid(self) -> str:
         return f"{self.tile_rows} x {self.tile_columns}"

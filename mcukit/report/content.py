@@ -65,7 +65,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
     budget: Mapping[str, int | None],
     calibrated: bool,
     errors: Mapping[str, ErrorMetrics],
-    tflite: TfliteFacts | None,
+    tflite: TfliteFacts,
     measurement: Measurement | None,
     classes: PatchClasses | None = None,
 ) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
         "arenas": dict(plan.arenas),
         "pushed_arena_bytes": plan.arena_bytes if plan.pushed else None,
         "weight_bytes": model.weight_bytes,
-        "tflite": None if tflite is None else asdict(tflite),
+        "tflite": asdict(tflite),
         "accuracy": None,
         "precision": precision_content(model, bitops, shares, classes),
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},

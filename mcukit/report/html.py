@@ -113,9 +113,8 @@ def _cards(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("SRAM for maps", size(content["arena_bytes"])),
         ("flash for weights", size(content["weight_bytes"])),
         ("multiply-accumulates", count(content["macs"])),
+        (".tflite file", size(content["tflite"]["bytes"])),
     ]
-    if content["tflite"]:
-        cards.append((".tflite file", size(content["tflite"]["bytes"])))
     if content["macs_redundant"]:
         share = 100 * content["macs_redundant"] / content["macs"]
         cards.insert(3, ("computed again", f"{count(content['macs_redundant'])} (+{share:.1f} %)"))

@@ -96,10 +96,8 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
     ]
 
 
-def _tflite(tflite: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def _tflite(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The file for TensorFlow Lite Micro, if there is one."""
-    if tflite is None:
-        return []
     facts = [(".tflite file", size(tflite["bytes"]))]
     if tflite["tflm_arena_bytes"] is not None:
         facts.append(("TFLM's arena for it", f"{size(tflite['tflm_arena_bytes'])} on a 64-bit host"))

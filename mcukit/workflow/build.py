@@ -68,15 +68,7 @@ class Build:
         return load_graph(path) if path.is_file() else None
 
     def tflite(self) -> bytes:
-        """The file for TensorFlow Lite Micro. Raises McukitError "unsuitable-target" where a build has none."""
-        if f"tflite/{self.name}.tflite" not in self.manifest["files"]:
-            raise McukitError(
-                "unsuitable-target",
-                "the build has no .tflite file: standard operators can't choose a tile's precision by its values",
-                where=str(self.folder),
-                hint="choose a target that runs the generated C, or quantize with --vdpc static",
-                exit_code=2,
-            )
+        """The file for TensorFlow Lite Micro."""
         return _read(self.folder / "tflite" / f"{self.name}.tflite")
 
     def c_sources(self) -> CSources:

@@ -16,17 +16,17 @@ from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
 from mcukit.calibration.ranges import DEFAULT_RANGES, RANGE_METHODS
+from mcukit.calibration.statistics_cache import cached_statistics
 from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.planning.plan import Stage
-from mcukit.precision.calibrated import float_basis, quantize_calibrated
-from mcukit.precision.repair import REPAIRED
 from mcukit.precision.sensitivity import SensitivityResult
-from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.precision.vdpc import PatchClasses
 from mcukit.quantized.integer import IntegerModel
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.repair.repair import REPAIRED
 from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.workflow.bits_request import BitsRequest
 from mcukit.workflow.mixed import Calibrated, FoundBits, bits_by_sensitivity, bits_by_vdqs, bits_of_plan
@@ -71,7 +71,7 @@ def quantize_float(
     precision = asked.given.precision if found is None else found.precision
     # Tiles of fewer bits share their weights with those of 8: what these are made for, channels included.
     repair = REPAIRED if asked.given.branching is None else replace(REPAIRED, map_equalization=False)
-    model = quantize_calibrated(
+    quantized = quantize_calibrated(
         float_model,
         statistics,
         inputs,
@@ -81,6 +81,7 @@ def quantize_float(
         repair=replace(repair, block_reconstruction=options.reconstruct),
         progress=partial(report, "choose ranges"),
     )
+    model = quantized.model
     stages: tuple[Stage, ...] | None = None
     classes: PatchClasses | None = None
     if options.bits is not None and options.bits.search == "vdqs":
@@ -88,8 +89,7 @@ def quantize_float(
         model, classes = result.model, result.classes
     elif asked.first is not None:
         model = bits_of_plan(calibrated, model, asked.given, asked.first)
-    basis = float_basis(float_model, inputs, precision, repair)
-    errors = _measure_errors(basis, model, inputs[:ERROR_IMAGES])
+    errors = _measure_errors(quantized.basis, model, inputs[:ERROR_IMAGES])
     search = None if found is None else found.search
     has_data = options.calibration is not None
     return Quantized(model, preprocessing, has_data, errors, stages, classes, search)

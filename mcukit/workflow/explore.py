@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from mcukit.calibration.float_model import FloatModel
+from mcukit.calibration.statistics_cache import cached_statistics
 from mcukit.errors import McukitError
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
@@ -23,7 +24,6 @@ from mcukit.planning.schedule import partition
 from mcukit.planning.search import FoundPlan, PlanSearch, default_shapes
 from mcukit.precision.bitops import BitopsCost, macs_of_stages
 from mcukit.precision.sensitivity import Cost, SearchStep
-from mcukit.precision.statistics_cache import cached_statistics
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.precision import INT8, Precision
 from mcukit.workflow.bits import BitsOptions, check_bits

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import choose_range
 from mcukit.calibration.statistics import MapStatistics
+from mcukit.calibration.statistics_cache import cached_statistics
 from mcukit.errors import McukitError, Problem
 from mcukit.graph.graph import Graph
 from mcukit.planning.choose import PlanRequest, choose_plan
@@ -32,8 +33,6 @@ from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import Branching, PlanBits
 from mcukit.planning.tiles import stage_tiles
 from mcukit.precision.bitops import BitopsCost
-from mcukit.precision.map_equalization import equalized_maps
-from mcukit.precision.output_distance import softmax_divergence
 from mcukit.precision.plain_rounding import WeightRounding, rounding_of
 from mcukit.precision.quantmcu import QuantmcuResult, narrowed_model, with_narrow_tiles
 from mcukit.precision.sensitivity import (
@@ -45,12 +44,13 @@ from mcukit.precision.sensitivity import (
     search_sensitivity,
 )
 from mcukit.precision.simulated_error import SimulatedError
-from mcukit.precision.statistics_cache import cached_statistics
-from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.repair.map_equalization import equalized_maps
+from mcukit.repair.weight_rounding import round_weights
+from mcukit.simulation.output_distance import softmax_divergence
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.progress import Progress
 from mcukit.workflow.room import MemoryFirst, Room, memory_costs, whole_model

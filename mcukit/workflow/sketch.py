@@ -10,9 +10,9 @@ from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.calibration.statistics import collect_statistics
 from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.graph.graph import Graph, map_shape
-from mcukit.precision.calibrated import quantize_calibrated
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
+from mcukit.repair.calibrated import quantize_calibrated
 
 
 def sketch(graph: Graph) -> IntegerModel:
@@ -26,4 +26,4 @@ def sketch(graph: Graph) -> IntegerModel:
     inputs = Preprocessing(1 / 255).apply(images)
     model = FloatModel(graph)
     statistics = collect_statistics(model, inputs)
-    return quantize_calibrated(model, statistics, inputs, ranges="min-max", bias_correction=False)
+    return quantize_calibrated(model, statistics, inputs, ranges="min-max", bias_correction=False).model

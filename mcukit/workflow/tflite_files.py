@@ -25,20 +25,17 @@ from mcukit.workflow.patches import patched_file
 
 @dataclass(frozen=True, eq=False)
 class TfliteFiles:
-    """files: by name in the build folder. facts: for the report; None where there is no file."""
+    """files: by name in the build folder. facts: for the report."""
 
     files: Mapping[str, bytes]
-    facts: TfliteFacts | None
+    facts: TfliteFacts
 
 
 def tflite_files(model: IntegerModel, *, tiled: bool) -> TfliteFiles:
     """The network as a .tflite file, and as C arrays with a resolver. tiled: also one that takes less memory.
 
-    None of these for a model whose tiles choose their precision by value: standard operators can't.
     Raises what patched_file raises.
     """
-    if model.branches is not None and model.branches.test is not None:
-        return TfliteFiles({}, None)
     name, content = file_stem(model.name), _content(model)
     data = write_tflite(content)
     arena = _tflm_arena(data)

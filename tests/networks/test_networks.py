@@ -22,8 +22,9 @@ each_network = pytest.mark.parametrize("prepared", networks(), indirect=True)
 
 @each_network
 @pytest.mark.parametrize("target", ["host", "cortex-m4", "cortex-m7", "riscv32", "tflm"])
-def test_every_map_equals_the_reference(prepared: Prepared, target: str) -> None:
-    count = 20 if target in {"host", "tflm"} else prepared.network.emulated
+def test_every_map_equals_the_reference(prepared: Prepared, target: str, request: pytest.FixtureRequest) -> None:
+    slow = target not in {"host", "tflm"} and not request.config.getoption("--every-input")
+    count = prepared.network.emulated if slow else 20
     result = verify(prepared.build, target, prepared.inputs[:count])
     computed = prepared.build.model.steps
     assert result.equal, result.first_difference

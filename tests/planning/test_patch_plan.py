@@ -12,7 +12,7 @@ from mcukit.planning.costs import DEFAULT_TARGET, load_costs
 from mcukit.planning.patch_plan import smallest_patch_plan
 from mcukit.planning.plan import Halo
 from mcukit.planning.search import FoundPlan
-from tests.precision.networks import classifier, dataflow
+from tests.float_networks import classifier, dataflow
 
 GRIDS = ((2, 2), (3, 3), (5, 5))
 NO_LIMIT = 1 << 30

@@ -13,7 +13,7 @@ from mcukit.planning.tiles import tile_macs
 from mcukit.precision.bitops import BitopsCost, macs_of_network, macs_of_stages, macs_of_tiles, quantized_bitops
 from mcukit.quantized.precision import INT8, Precision
 from mcukit.quantized.quantize import quantize_graph
-from tests.precision.networks import BLOCK, classifier, dataflow
+from tests.float_networks import BLOCK, classifier, dataflow
 
 MACS = {
     "conv2d0": 144 * 8 * 27,

@@ -17,7 +17,7 @@ from mcukit.precision.entropy import (
     quantized_histogram,
 )
 from mcukit.quantized.precision import widest_choice
-from tests.precision.networks import classifier, images
+from tests.float_networks import classifier, images
 
 
 def statistics(values: np.ndarray) -> MapStatistics:

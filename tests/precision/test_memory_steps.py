@@ -12,8 +12,8 @@ from mcukit.planning.planner import plan_of
 from mcukit.planning.schedule import partition
 from mcukit.precision.memory_steps import ExcessBytes, MemoryStep, memory_steps
 from mcukit.quantized.precision import INT8, Precision
+from tests.float_networks import BLOCK, classifier, dataflow
 from tests.planning.networks import NETWORKS, lowered
-from tests.precision.networks import BLOCK, classifier, dataflow
 
 
 def steps_of(stage: Stage, *, last: int = BLOCK) -> tuple[Dataflow, tuple[MemoryStep, ...]]:

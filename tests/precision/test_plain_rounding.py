@@ -9,7 +9,7 @@ from mcukit.graph.graph import Node, Tensor
 from mcukit.precision.plain_rounding import plain_rounding, rounding_of
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
-from tests.precision.networks import classifier
+from tests.float_networks import classifier
 
 GRAPH = classifier()
 WITH_WEIGHTS = [node for node in GRAPH.nodes if node.operator.has_weights]

@@ -21,7 +21,7 @@ from mcukit.precision.sensitivity import (
 )
 from mcukit.precision.simulated_error import SimulatedError
 from mcukit.quantized.precision import INT8, Precision
-from tests.precision.networks import classifier, images
+from tests.float_networks import classifier, images
 
 GRAPH = classifier()
 BASE = 0.01

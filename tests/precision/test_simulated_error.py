@@ -9,13 +9,13 @@ import pytest
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import choose_range
 from mcukit.calibration.statistics import collect_statistics
-from mcukit.precision.output_distance import normalized_error, softmax_divergence
 from mcukit.precision.plain_rounding import plain_rounding
 from mcukit.precision.simulated_error import SimulatedError
-from mcukit.precision.simulation import Change, Simulation
 from mcukit.quantized.precision import INT8, Precision
 from mcukit.quantized.quantize import quantize_graph
-from tests.precision.networks import classifier, images
+from mcukit.simulation.output_distance import normalized_error, softmax_divergence
+from mcukit.simulation.simulation import Change, Simulation
+from tests.float_networks import classifier, images
 
 GRAPH = classifier()
 STATISTICS = collect_statistics(FloatModel(GRAPH), images())

@@ -12,7 +12,7 @@ from mcukit.errors import McukitError
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.tiles import StageTiles, stage_tiles
 from mcukit.precision.vdpc import FEWEST_IMAGES, PatchClasses, VdpcOptions, classify_patches
-from tests.precision.networks import BLOCK, classifier, dataflow
+from tests.float_networks import BLOCK, classifier, dataflow
 
 IMAGES = 40
 

@@ -13,7 +13,7 @@ from mcukit.precision.entropy import GroupEntropy
 from mcukit.precision.memory_steps import MemoryStep, memory_steps
 from mcukit.precision.vdqs import VdqsChoice, search_vdqs, stage_groups
 from mcukit.quantized.precision import widest_choice
-from tests.precision.networks import BLOCK, classifier, dataflow
+from tests.float_networks import BLOCK, classifier, dataflow
 
 GRAPH = classifier()
 FREE = ("conv2d0", "depthwise_conv2d1", "conv2d2", "add3", "conv2d4", "mean5", "conv2d6")

@@ -15,7 +15,7 @@ from mcukit.workflow.bits_request import BitsRequest
 from mcukit.workflow.calibrate import quantize_float
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.progress import no_progress
-from tests.precision.networks import unequal_chain
+from tests.float_networks import unequal_chain
 
 
 def test_narrow_maps_are_compared_with_what_they_stand_for(tmp_path: Path) -> None:

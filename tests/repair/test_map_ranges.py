@@ -10,11 +10,11 @@ from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import MAP_RANGE_METHODS, choose_range, quantization_of
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph, map_shape
-from mcukit.precision.map_ranges import choose_ranges_by_output
-from mcukit.precision.output_distance import default_distance
-from mcukit.precision.simulation import Change, Simulation
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups, widest_choice
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.repair.map_ranges import choose_ranges_by_output
+from mcukit.simulation.output_distance import default_distance
+from mcukit.simulation.simulation import Change, Simulation
 from tests.planning.networks import NETWORKS
 
 

@@ -18,14 +18,14 @@ from mcukit.ops.filters import BIAS_LIMIT
 from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.operator import Operator
 from mcukit.ops.window import Window
-from mcukit.precision import input_moments
-from mcukit.precision.bias_correction import correct_biases
-from mcukit.precision.filter_matrix import FilterMatrix
-from mcukit.precision.input_moments import collect_input_moments
-from mcukit.precision.simulation import Simulation
-from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.repair import input_moments
+from mcukit.repair.bias_correction import correct_biases
+from mcukit.repair.filter_matrix import FilterMatrix
+from mcukit.repair.input_moments import collect_input_moments
+from mcukit.repair.weight_rounding import round_weights
+from mcukit.simulation.simulation import Simulation
 from tests.planning.networks import NETWORKS
 
 CASES: dict[str, tuple[Operator, tuple[int, ...]]] = {

@@ -6,7 +6,7 @@ what the quantized network before it computes and aims at what the float network
 errors before it too. If asked to, values of its maps are left unquantized at random, after Wei et al., "QDrop: Randomly
 Dropping Quantization for Extremely Low-bit Post-Training Quantization" (2022).
 
-It starts from weights that mcukit.precision.weight_rounding has rounded layer by layer. A block in which nothing has
+It starts from weights that mcukit.repair.weight_rounding has rounded layer by layer. A block in which nothing has
 fewer than 8 bits stays as it is, and so does one that images which it did not learn from find no better.
 """
 
@@ -23,13 +23,13 @@ import numpy.typing as npt
 from mcukit.calibration.float_model import FloatModel
 from mcukit.graph.graph import Graph, Quantization, map_shape
 from mcukit.graph.region import Region, whole_region
-from mcukit.precision.adam import Adam
-from mcukit.precision.block_network import BlockNetwork, is_differentiable
-from mcukit.precision.blocks import Block, block_graph, cut_into_blocks
-from mcukit.precision.rounding_variables import LayerVariables
-from mcukit.precision.simulation import Simulation
 from mcukit.quantized.precision import quantization_groups
 from mcukit.quantized.quantize import with_map_quantizations
+from mcukit.repair.adam import Adam
+from mcukit.repair.block_network import BlockNetwork, is_differentiable
+from mcukit.repair.blocks import Block, block_graph, cut_into_blocks
+from mcukit.repair.rounding_variables import LayerVariables
+from mcukit.simulation.simulation import Simulation
 
 FloatArray = npt.NDArray[np.float32]
 

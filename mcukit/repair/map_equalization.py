@@ -5,7 +5,7 @@ With 4 bits, a channel whose values reach a tenth of the largest one's has two s
 channel is multiplied by a positive factor and the weights by which the layers behind it multiply that channel are
 divided by it, all channels can fill the one range that they share: the factors disappear in weights that have scales of
 their own anyway. This is the other side of weight equalization (Nagel et al., "Data-Free Quantization Through Weight
-Equalization and Bias Correction", 2019; see mcukit.precision.equalization), with factors from what maps hold instead of
+Equalization and Bias Correction", 2019; see mcukit.repair.equalization), with factors from what maps hold instead of
 what weights are.
 """
 
@@ -43,9 +43,9 @@ from mcukit.ops.mean import Mean
 from mcukit.ops.pad import Pad
 from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.sub import Sub
-from mcukit.precision.equalization import channel_magnitudes
-from mcukit.precision.filter_matrix import input_channels, output_channels
 from mcukit.quantized.precision import Precision, check_precision, quantization_groups
+from mcukit.repair.equalization import channel_magnitudes
+from mcukit.repair.filter_matrix import input_channels, output_channels
 
 Float64Array = npt.NDArray[np.float64]
 

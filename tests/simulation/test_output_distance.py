@@ -4,9 +4,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcukit.precision.output_distance import default_distance, normalized_error, softmax_divergence
+from mcukit.simulation.output_distance import default_distance, normalized_error, softmax_divergence
+from tests.float_networks import classifier
 from tests.planning.networks import NETWORKS
-from tests.precision.networks import classifier
 
 LOGITS = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
 

@@ -25,7 +25,7 @@ from onnx import helper
 
 from mcukit.calibration.float_model import IR_VERSION, OPSET, FloatModelBuilder, from_nhwc, open_session, to_nhwc
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
-from mcukit.precision.output_error import before_softmax
+from mcukit.simulation.output_error import before_softmax
 
 FloatArray = npt.NDArray[np.float32]
 Outputs = tuple[FloatArray, ...]

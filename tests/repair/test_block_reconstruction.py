@@ -13,16 +13,16 @@ from mcukit.calibration.ranges import choose_range
 from mcukit.calibration.statistics import collect_statistics
 from mcukit.graph.graph import Graph
 from mcukit.graph.serialize import graph_bytes
-from mcukit.precision.adam import Adam
-from mcukit.precision.bias_correction import correct_biases
-from mcukit.precision.block_reconstruction import ReconstructionOptions, reconstruct_blocks
-from mcukit.precision.rounding_variables import LayerVariables
-from mcukit.precision.simulation import Simulation
-from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import INT8, Precision
 from mcukit.quantized.quantize import quantize_graph
-from tests.precision.networks import classifier, images
+from mcukit.repair.adam import Adam
+from mcukit.repair.bias_correction import correct_biases
+from mcukit.repair.block_reconstruction import ReconstructionOptions, reconstruct_blocks
+from mcukit.repair.rounding_variables import LayerVariables
+from mcukit.repair.weight_rounding import round_weights
+from mcukit.simulation.simulation import Simulation
+from tests.float_networks import classifier, images
 
 QUICK = ReconstructionOptions(steps=60, batch=8)
 LAYERS = ("conv2d0", "depthwise_conv2d1", "conv2d2", "conv2d4", "conv2d6")

@@ -11,7 +11,7 @@ import pytest
 from mcukit.calibration.float_model import FloatModel
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.ops.activation import RELU, RELU6, UNBOUNDED, Clamp
-from mcukit.precision.equalization import channel_magnitudes, equalizable_pairs, equalize
+from mcukit.repair.equalization import channel_magnitudes, equalizable_pairs, equalize
 from tests.planning.networks import HALVE, NETWORKS, POINT, Network
 
 

@@ -16,13 +16,13 @@ from mcukit.graph.region import Region, whole_region
 from mcukit.ops.add import Add
 from mcukit.ops.mean import Mean
 from mcukit.ops.sigmoid import Sigmoid
-from mcukit.precision.block_network import BlockNetwork, is_differentiable
-from mcukit.precision.blocks import Block, block_graph, cut_into_blocks
-from mcukit.precision.simulation import Simulation
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.repair.block_network import BlockNetwork, is_differentiable
+from mcukit.repair.blocks import Block, block_graph, cut_into_blocks
+from mcukit.simulation.simulation import Simulation
+from tests.float_networks import classifier, images
 from tests.planning.networks import POINT, Network
-from tests.precision.networks import classifier, images
 
 NARROW = Precision({"depthwise_conv2d1": 4}, {"conv2d0": 4, "conv2d4": 2})
 

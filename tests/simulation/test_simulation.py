@@ -14,12 +14,12 @@ from mcukit.calibration.ranges import choose_range
 from mcukit.calibration.statistics import collect_statistics
 from mcukit.emulation.reference import run_reference
 from mcukit.graph.graph import Graph, Tensor, map_shape
-from mcukit.precision import simulation
-from mcukit.precision.output_error import before_softmax
-from mcukit.precision.simulation import Change, Simulation
 from mcukit.quantized.integer import IntegerModel, Layer, MapForm
 from mcukit.quantized.precision import INT8, Precision, quantization_groups, widest_choice
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.simulation import simulation
+from mcukit.simulation.output_error import before_softmax
+from mcukit.simulation.simulation import Change, Simulation
 from tests.planning.networks import NETWORKS
 
 MIXED = "every second map and layer 4 bits"

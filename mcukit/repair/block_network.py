@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A block of a quantized network, forwards and backwards, on any part of its maps.
 
-Maps are (height, width, images, channels), as mcukit.precision.gradients has them. Those of fewer than 8 bits are
+Maps are (height, width, images, channels), as mcukit.repair.gradients has them. Those of fewer than 8 bits are
 rounded to their grid, wider ones are only clipped to it. Backwards, rounding is taken for the identity (the
 straight-through estimator), and the gradient by a grid's scale is that of Esser et al., "Learned Step Size
 Quantization" (2020).
@@ -30,8 +30,8 @@ from mcukit.ops.operator import Operator
 from mcukit.ops.relu import Clip
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.window import Window
-from mcukit.precision import gradients
-from mcukit.precision.blocks import Block
+from mcukit.repair import gradients
+from mcukit.repair.blocks import Block
 
 FloatArray = npt.NDArray[np.float32]
 Filters = Mapping[str, tuple[FloatArray, FloatArray]]

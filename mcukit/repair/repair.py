@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Repair:
-    """equalization: weights of neighbouring layers are brought to like size first: mcukit.precision.equalization.
+    """equalization: weights of neighbouring layers are brought to like size first: mcukit.repair.equalization.
 
     The maps between them then stand for other values than in the network as it was given. With a scale for each output
     channel it changes little, so that it has to be asked for.
     map_equalization: channels of maps of fewer than 8 bits are brought to like size first, which gives each of them
-    steps of its own size: mcukit.precision.map_equalization. Such maps too stand for other values than before.
+    steps of its own size: mcukit.repair.map_equalization. Such maps too stand for other values than before.
     weight_rounding: weights of fewer than 8 bits are rounded by what they do to their layer's output:
-    mcukit.precision.weight_rounding. bias_correction: biases make up for rounded weights:
-    mcukit.precision.bias_correction.
+    mcukit.repair.weight_rounding. bias_correction: biases make up for rounded weights:
+    mcukit.repair.bias_correction.
     block_reconstruction: blocks with maps or weights of fewer than 8 bits are fitted to the float network's:
-    mcukit.precision.block_reconstruction. It takes minutes, so that it has to be asked for.
+    mcukit.repair.block_reconstruction. It takes minutes, so that it has to be asked for.
     """
 
     equalization: bool = False

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from mcukit.calibration.float_model import FloatModel
 from mcukit.graph.graph import Graph, Node, Quantization, Tensor
 from mcukit.ops.filters import BIAS_LIMIT
-from mcukit.precision.filter_matrix import FilterMatrix
-from mcukit.precision.input_moments import InputMoments, collect_input_moments
+from mcukit.repair.filter_matrix import FilterMatrix
+from mcukit.repair.input_moments import InputMoments, collect_input_moments
 
 Float64Array = npt.NDArray[np.float64]
 

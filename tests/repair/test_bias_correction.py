@@ -15,8 +15,8 @@ from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.operator import Operator
 from mcukit.ops.window import Window
-from mcukit.precision.bias_correction import correct_biases, correct_outputs
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.repair.bias_correction import correct_biases, correct_outputs
 
 IMAGES = np.random.default_rng(1).uniform(0, 2, (5, 6, 5, 4)).astype(np.float32)
 

@@ -22,7 +22,7 @@ from mcukit.ops.activation import RELU, UNBOUNDED, Clamp
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.fully_connected import FullyConnected
-from mcukit.precision.filter_matrix import input_channels, output_channels
+from mcukit.repair.filter_matrix import input_channels, output_channels
 
 Float64Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-__all__ = ["float_basis", "quantize_calibrated"]
+__all__ = ["QuantizedNetwork", "quantize_calibrated"]
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +15,35 @@ from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import MAP_BY_MAP, MAP_RANGE_METHODS, OUTPUT_ERROR, Range, choose_range
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
 from mcukit.graph.graph import Graph
-from mcukit.precision.bias_correction import correct_biases, correct_outputs
-from mcukit.precision.block_reconstruction import reconstruct_blocks
-from mcukit.precision.equalization import channel_magnitudes, equalize
-from mcukit.precision.map_equalization import equalize_maps, equalized_sets, typical_magnitudes, without_limits
-from mcukit.precision.map_ranges import choose_ranges_by_output
-from mcukit.precision.output_error import OutputError, judging_images, measure_output_error
-from mcukit.precision.repair import REPAIRED, Repair
-from mcukit.precision.weight_rounding import round_weights
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import INT8, Precision, check_precision
 from mcukit.quantized.quantize import quantize_graph, with_weights_of
+from mcukit.repair.bias_correction import correct_biases, correct_outputs
+from mcukit.repair.block_reconstruction import reconstruct_blocks
+from mcukit.repair.equalization import channel_magnitudes, equalize
+from mcukit.repair.map_equalization import (
+    LinkedMaps,
+    equalize_maps,
+    equalized_sets,
+    typical_magnitudes,
+    without_limits,
+)
+from mcukit.repair.map_ranges import choose_ranges_by_output
+from mcukit.repair.repair import REPAIRED, Repair
+from mcukit.repair.weight_rounding import round_weights
+from mcukit.simulation.output_error import OutputError, judging_images, measure_output_error
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedNetwork:
+    """model: the integers. basis: the float network whose maps they stand for, map by map.
+
+    That is the calibrated network itself, or what equalization makes of it.
+    """
+
+    model: IntegerModel
+    basis: FloatModel
 
 
 def quantize_calibrated(
@@ -39,7 +56,7 @@ def quantize_calibrated(
     precision: Precision = INT8,
     repair: Repair = REPAIRED,
     progress: Callable[[int, int], None] | None = None,
-) -> IntegerModel:
+) -> QuantizedNetwork:
     """The integer form of `model.graph`; the same arguments give the same integers.
 
     statistics: of every map over `inputs`, the calibration images (N, height, width, channels).
@@ -51,8 +68,7 @@ def quantize_calibrated(
     progress: called with (images done, images in all) while outputs are compared.
     """
     repair = replace(repair, bias_correction=repair.bias_correction and bias_correction)
-    sets = equalized_sets(model.graph, precision) if repair.map_equalization else ()
-    basis = float_basis(model, inputs, precision, repair)
+    basis, sets = _basis(model, inputs, precision, repair)
     if basis is not model:
         model, statistics = basis, collect_statistics(basis, inputs)
     images = judging_images(model.graph, inputs)
@@ -76,22 +92,20 @@ def quantize_calibrated(
         if rebuilt is not chosen and repair.bias_correction:
             errors[best] = measure_output_error(model, lower(rebuilt), images)
         chosen = rebuilt
-    return lower(correct_outputs(chosen, errors[best].shift) if repair.bias_correction else chosen)
+    integers = lower(correct_outputs(chosen, errors[best].shift) if repair.bias_correction else chosen)
+    return QuantizedNetwork(integers, model)
 
 
-def float_basis(
-    model: FloatModel, inputs: npt.NDArray[np.float32], precision: Precision, repair: Repair = REPAIRED
-) -> FloatModel:
-    """The network whose maps the integers stand for, map by map: `model` itself, or what equalization makes of it.
-
-    inputs: the calibration images (N, height, width, channels).
-    """
+def _basis(
+    model: FloatModel, inputs: npt.NDArray[np.float32], precision: Precision, repair: Repair
+) -> tuple[FloatModel, tuple[LinkedMaps, ...]]:
+    """What equalization makes of `model`, or `model` itself; and the sets of maps with factors for their channels."""
     if repair.equalization:
         model = FloatModel(equalize(model.graph, channel_magnitudes(model, inputs)))
     sets = equalized_sets(model.graph, precision) if repair.map_equalization else ()
     if sets:
         model = FloatModel(equalize_maps(model.graph, typical_magnitudes(model, inputs), sets))
-    return model
+    return model, sets
 
 
 class _Steps:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mcukit.calibration.float_model import FloatModel
 from mcukit.graph.graph import Node
-from mcukit.precision.filter_matrix import FilterMatrix
+from mcukit.repair.filter_matrix import FilterMatrix
 
 Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]

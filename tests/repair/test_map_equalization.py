@@ -19,9 +19,11 @@ from mcukit.ops.concat import Concat
 from mcukit.ops.max_pool import MaxPool
 from mcukit.ops.mean import Mean
 from mcukit.ops.softmax import Softmax
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.precision.equalization import channel_magnitudes
-from mcukit.precision.map_equalization import (
+from mcukit.precision.simulated_error import SimulatedError
+from mcukit.quantized.precision import Precision
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.repair.equalization import channel_magnitudes
+from mcukit.repair.map_equalization import (
     SMALLEST_SHARE,
     channel_factors,
     equalize_maps,
@@ -30,12 +32,10 @@ from mcukit.precision.map_equalization import (
     linked_maps,
     typical_magnitudes,
 )
-from mcukit.precision.output_error import measure_output_error
-from mcukit.precision.repair import REPAIRED
-from mcukit.precision.simulated_error import SimulatedError
-from mcukit.quantized.precision import Precision
+from mcukit.repair.repair import REPAIRED
+from mcukit.simulation.output_error import measure_output_error
+from tests.float_networks import classifier, images, unequal, unequal_chain
 from tests.planning.networks import HALVE, NETWORKS, POINT, Network
-from tests.precision.networks import classifier, images, unequal, unequal_chain
 
 
 def sets_of(build: Callable[[Network], tuple[str, ...]]) -> list[list[str]]:
@@ -160,7 +160,7 @@ def test_narrow_maps_lose_less(clamp: Clamp) -> None:
     plain, better = (
         quantize_calibrated(
             model, statistics, inputs, precision=MAPS, ranges="mse", repair=replace(REPAIRED, map_equalization=chosen)
-        )
+        ).model
         for chosen in (False, True)
     )
     errors = [measure_output_error(model, integers, inputs).typical for integers in (plain, better)]

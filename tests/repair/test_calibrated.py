@@ -15,11 +15,11 @@ from mcukit.calibration.statistics import collect_statistics
 from mcukit.graph.graph import Graph, Node, Tensor
 from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.softmax import Softmax
-from mcukit.precision.calibrated import quantize_calibrated
-from mcukit.precision.output_error import MOST_IMAGES, judging_images, measure_output_error
-from mcukit.precision.repair import REPAIRED, UNREPAIRED, Repair
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.precision import INT8, Precision
+from mcukit.repair.calibrated import quantize_calibrated
+from mcukit.repair.repair import REPAIRED, UNREPAIRED, Repair
+from mcukit.simulation.output_error import MOST_IMAGES, judging_images, measure_output_error
 
 
 def classifier() -> Graph:
@@ -51,7 +51,7 @@ def images(outlier: float) -> npt.NDArray[np.float32]:
 def quantized(inputs: npt.NDArray[np.float32], ranges: str, bias_correction: bool = True) -> IntegerModel:
     model = FloatModel(classifier())
     statistics = collect_statistics(model, inputs)
-    return quantize_calibrated(model, statistics, inputs, ranges=ranges, bias_correction=bias_correction)
+    return quantize_calibrated(model, statistics, inputs, ranges=ranges, bias_correction=bias_correction).model
 
 
 def constants(model: IntegerModel) -> dict[str, bytes]:
@@ -116,7 +116,7 @@ def repaired(repair: Repair, precision: Precision = INT8, ranges: str = "mse") -
     """The integer model, and its error at the output."""
     model, inputs = FloatModel(classifier()), images(1.0)
     statistics = collect_statistics(model, inputs)
-    found = quantize_calibrated(model, statistics, inputs, ranges=ranges, precision=precision, repair=repair)
+    found = quantize_calibrated(model, statistics, inputs, ranges=ranges, precision=precision, repair=repair).model
     return found, measure_output_error(model, found, inputs).typical
 
 

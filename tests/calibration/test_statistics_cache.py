@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcukit.calibration import statistics_cache
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
-from mcukit.precision import statistics_cache
-from mcukit.precision.statistics_cache import MOST_FILES, cached_statistics, statistics_key
-from tests.precision.networks import classifier, images
+from mcukit.calibration.statistics_cache import MOST_FILES, cached_statistics, statistics_key
+from tests.float_networks import classifier, images
 
 MODEL = FloatModel(classifier())
 

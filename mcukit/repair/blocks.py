@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mcukit.graph.graph import Graph, Node
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
-from mcukit.precision.output_error import before_softmax
+from mcukit.simulation.output_error import before_softmax
 
 FEWEST_LAYERS = 2
 """A block has at least so many layers with weights, where the network goes on so long."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Graph
-from mcukit.precision.output_error import before_softmax
+from mcukit.simulation.output_error import before_softmax
 
 FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]

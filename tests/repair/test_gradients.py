@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mcukit.ops.window import Window
-from mcukit.precision import gradients
+from mcukit.repair import gradients
 
 POINT = Window((1, 1))
 SAME = Window((3, 3), pads=(1, 1, 1, 1))

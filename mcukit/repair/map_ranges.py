@@ -13,10 +13,10 @@ import numpy.typing as npt
 from mcukit.calibration.ranges import MAP_RANGE_METHODS, Range, choose_range
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.graph.graph import Graph, Quantization
-from mcukit.precision.output_distance import OutputDistance, default_distance
-from mcukit.precision.simulation import Change, Simulation
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
 from mcukit.quantized.quantize import quantize_graph
+from mcukit.simulation.output_distance import OutputDistance, default_distance
+from mcukit.simulation.simulation import Change, Simulation
 
 STRETCHES = (0.7, 0.85, 1.15)
 """Of the range with the least squared error: further candidates for maps of fewer than 8 bits."""
