@@ -85,7 +85,7 @@ def upload(
         "flash-failed",
         f"PlatformIO {what}{_excerpt(log)}",
         where=environment,
-        hint=f"{hint}; {again}" if hint else again,
+        hint=f"{hint} - {again}" if hint else again,
     )
 
 

@@ -3,33 +3,20 @@
 
 from __future__ import annotations
 
-__all__ = ["banner_facts", "bench_view", "comparison_view", "flash_view"]
+__all__ = ["bench_view", "comparison_view", "flash_view"]
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mcukit.bench.result import Clock, clock_of
+from mcukit.report.banner import banner_facts
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.units import ABSENT, count, short_name, size
 
 if TYPE_CHECKING:
-    from mcukit.bench.client import Banner
     from mcukit.bench.compare import Change, Comparison
     from mcukit.bench.result import BenchResult
     from mcukit.workflow.flash import Flashed
-
-_HASH_DIGITS = 16
-
-
-def banner_facts(banner: Banner) -> list[tuple[str, str]]:
-    """What a firmware says of itself."""
-    return [
-        ("board", banner.board),
-        ("network", f"{banner.model}, hash {banner.model_hash[:_HASH_DIGITS]}"),
-        ("kernels", banner.kernels),
-        ("compiler", banner.compiler),
-        ("flags", banner.compiler_flags),
-    ]
 
 
 def flash_view(flashed: Flashed) -> list[Block]:

@@ -15,9 +15,9 @@ __all__ = [
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcukit.report.banner import banner_facts
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
-from mcukit.report.board_views import banner_facts
 from mcukit.report.core import estimate_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 

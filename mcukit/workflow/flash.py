@@ -75,6 +75,9 @@ def flash(
         return _flash_board(build, None, environment, upload_port, timing, progress)
     check_port(port)
     name = emulated_name(port)
+    if name is not None and upload_port is not None:
+        message, hint = "an emulated board is not uploaded to through a port", "leave it out"
+        raise McukitError("wrong-option", message, where="--upload-port", hint=hint, exit_code=2)
     if name is None or environment is not None:
         return _flash_board(build, port, environment, upload_port, timing, progress)
     return _flash_emulated(build, port, name, timing, progress)
@@ -113,7 +116,7 @@ def _compile(build: Build, target: Target, folder: Path, options: SerialOptions)
     except McukitError as error:
         if error.problems[0].code != "too-large":
             raise
-        message = error.problems[0].message.replace("the emulated machine", target.name)
+        message = error.problems[0].message
         hint = "quantize for less memory, with --board or --sram, or choose an emulated board with more"
         raise McukitError("too-large", message, where=f"emulated:{target.name}", hint=hint) from error
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mcukit.bench.client import Banner, BoardClient
 from mcukit.bench.link import Timing
+from mcukit.bench.ports import attached_port
 from mcukit.bench.protocol import Feature
 from mcukit.errors import McukitError
 from mcukit.workflow.board import connected, run_on_board
@@ -101,7 +102,7 @@ def verify(
             "wrong-option", "an executor and a board at once", where="--on", hint="give --on or --port", exit_code=2
         )
     if on is None:
-        with connected(build, port, baud=baud, timing=timing) as client:
+        with connected(build, _attached_port() if port is None else port, baud=baud, timing=timing) as client:
             return _verify_board(build, client, fed, per_layer, progress)
     found = execute(build, on, fed, maps=True)
     if not found.maps and found.outputs is None:
@@ -113,6 +114,14 @@ def verify(
             exit_code=2,
         )
     return _compare(build, on, fed, found)
+
+
+def _attached_port() -> str:
+    try:
+        return attached_port()
+    except McukitError as error:
+        problems = [replace(p, hint=f"{p.hint}; or verify without a board: --on TARGET") for p in error.problems]
+        raise McukitError.collect(problems, exit_code=error.exit_code) from error
 
 
 def _verify_board(

@@ -36,7 +36,7 @@ VWW = Path(__file__).parents[3] / "shared" / "models" / "vww" / "vww_96_int8.tfl
 
 # Short only where nothing will come however long one waits.
 IMPATIENT = Timing(reply=1.0, infer=1.0)
-DEAF = Timing(connect=1.0)
+DEAF = Timing(connect=2.0)
 EAGER = Timing(resend=0.05, slowest_resend=0.4)
 
 
@@ -148,7 +148,7 @@ def test_damage_and_a_restart_are_recovered_from(build: mcukit.Build, machine: s
 
 FATAL = {
     "stalled": (Faults(stall_at=1200), IMPATIENT, "board-stalled"),
-    "vanished": (Faults(vanish_at=1200), IMPATIENT, "board-unreachable"),
+    "vanished": (Faults(vanish_at=1200), Timing(), "board-unreachable"),
     "garbled": (Faults(garble=True), DEAF, "garbled-serial"),
 }
 
@@ -211,11 +211,14 @@ def test_wrong_bytes_are_found_and_their_layer_is_named(
 
 
 def test_a_build_without_room_for_a_second_input_says_so(tmp_path: Path) -> None:
-    build = large_build(tmp_path)
+    build = large_build(tmp_path, 28)
     flashed = mcukit.flash(build, "emulated:stm32f405")
     assert not flashed.keeps_input
     result = mcukit.benchmark(build, "emulated:stm32f405", runs=2, warm_up=0)
     assert result.total.minimum == result.total.maximum
+    code, text = error_of(lambda: mcukit.flash(large_build(tmp_path, 34), "emulated:stm32f405"))
+    assert code == "too-large"
+    assert text.startswith("emulated:stm32f405: ")
 
 
 def test_an_emulated_board_ends_with_whoever_powered_it(build: mcukit.Build) -> None:

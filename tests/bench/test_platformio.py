@@ -244,6 +244,8 @@ def test_the_only_board_that_is_attached_is_taken(
         found, text = error_of(verb)
         assert found == code
         assert named in text
+    if code == "no-board":
+        assert "--on TARGET" in error_of(lambda: mcukit.verify(build))[1]
     assert len(serial_ports()) == len(ports)
 
 
