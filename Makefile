@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 PIP_OPTIONS := --disable-pip-version-check --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench prove fuzz clean system-packages
+.PHONY: help demo test lint bench prove fuzz clean system-packages test-packages
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -28,7 +28,7 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/mcukit demo
 	@echo "mcukit is $(BIN)/mcukit here; to call it by its name: . $(BIN)/activate"
 
-test: $(VENV)/.dev-installed
+test: $(VENV)/.dev-installed test-packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
@@ -56,6 +56,9 @@ clean:
 # Looks each time, in a fraction of a second: a stamp would not notice a package that was removed.
 system-packages:
 	@PYTHON=$(PYTHON) .ci/system-packages
+
+test-packages:
+	@PYTHON=$(PYTHON) .ci/system-packages test
 
 # The pip that comes with the interpreter is asked for nothing new, so that no time goes into renewing it.
 $(BIN)/python: | system-packages

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """mcukit brings a trained CNN onto a microcontroller.
 
-The verbs are here: `inspect_model`, `plan_front`, `quantize`, `load_build`, `evaluate`, `emulate` and `verify`, for
-boards `flash`, `benchmark` and `compare`, and what plans are made of. They are loaded when first used, so that
-`import mcukit` costs nothing.
+The verbs are here: `inspect_model`, `plan_front`, `quantize`, `load_build`, `evaluate`, `emulate`, `verify`,
+`check_budgets` and `export_build`, for boards `flash`, `benchmark` and `compare`, and what plans are made of. They are
+loaded when first used, so that `import mcukit` costs nothing.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BenchResult",
+    "BudgetCheck",
+    "Budgets",
     "Build",
     "Comparison",
+    "Export",
     "Flashed",
     "Halo",
     "McukitError",
@@ -23,10 +26,12 @@ __all__ = [
     "Stage",
     "__version__",
     "benchmark",
+    "check_budgets",
     "choose_plan",
     "compare",
     "emulate",
     "evaluate",
+    "export_build",
     "flash",
     "inspect_model",
     "load_bench",
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from mcukit.bench.compare import Comparison, compare
     from mcukit.bench.result import BenchResult
     from mcukit.bench.result_file import load_bench, save_bench
+    from mcukit.budgets import Budgets
     from mcukit.calibration.data import load_inputs
     from mcukit.calibration.preprocessing import Preprocessing
     from mcukit.errors import McukitError
@@ -54,8 +60,10 @@ if TYPE_CHECKING:
     from mcukit.planning.plan_file import load_plan
     from mcukit.workflow.benchmark import benchmark
     from mcukit.workflow.build import Build, load_build
+    from mcukit.workflow.check import BudgetCheck, check_budgets
     from mcukit.workflow.emulate import emulate
     from mcukit.workflow.evaluate import evaluate
+    from mcukit.workflow.export import Export, export_build
     from mcukit.workflow.flash import Flashed, flash
     from mcukit.workflow.inspect import inspect_model
     from mcukit.workflow.plans import PlanFront, plan_front
@@ -66,8 +74,11 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "BenchResult": "mcukit.bench.result",
+    "BudgetCheck": "mcukit.workflow.check",
+    "Budgets": "mcukit.budgets",
     "Build": "mcukit.workflow.build",
     "Comparison": "mcukit.bench.compare",
+    "Export": "mcukit.workflow.export",
     "Flashed": "mcukit.workflow.flash",
     "Halo": "mcukit.planning.plan",
     "McukitError": "mcukit.errors",
@@ -78,10 +89,12 @@ _MODULES = {
     "QuantizeOptions": "mcukit.workflow.quantize",
     "Stage": "mcukit.planning.plan",
     "benchmark": "mcukit.workflow.benchmark",
+    "check_budgets": "mcukit.workflow.check",
     "choose_plan": "mcukit.planning.choose",
     "compare": "mcukit.bench.compare",
     "emulate": "mcukit.workflow.emulate",
     "evaluate": "mcukit.workflow.evaluate",
+    "export_build": "mcukit.workflow.export",
     "flash": "mcukit.workflow.flash",
     "inspect_model": "mcukit.workflow.inspect",
     "load_bench": "mcukit.bench.result_file",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["boards_dir", "cache_dir", "firmware_dir"]
+__all__ = ["boards_dir", "cache_dir", "firmware_dir", "licence_text"]
 
 import os
 from pathlib import Path
@@ -27,6 +27,14 @@ def boards_dir() -> Path:
     Raises McukitError "broken-installation" if neither the wheel nor a checkout has it.
     """
     return _data_dir("boards", "nucleo_f446re.toml")
+
+
+def licence_text() -> str:
+    """The licence of the runtime, and of all that mcukit writes around a network.
+
+    Raises McukitError "broken-installation" if neither the wheel nor a checkout has it.
+    """
+    return (firmware_dir() / "mcukit_nn" / "LICENSE").read_text(encoding="utf-8")
 
 
 def _data_dir(name: str, content: str) -> Path:

@@ -49,3 +49,7 @@ def test_a_cache_that_can_not_be_created_is_reported(tmp_path: Path, monkeypatch
     with pytest.raises(McukitError) as caught:
         resources.cache_dir()
     assert caught.value.problems[0].code == "cache-unusable"
+
+
+def test_the_runtime_has_the_licence_of_the_whole() -> None:
+    assert resources.licence_text() == (Path(__file__).parent.parent / "LICENSE").read_text()

@@ -27,9 +27,10 @@ import mcukit
 from mcukit.boards import list_boards, load_board
 from mcukit.demo import demo_model_path
 from mcukit.resources import boards_dir, firmware_dir
+from mcukit.workflow.check import workflow_text
 
 package = Path(mcukit.__file__).parent
-for template in (package / "export" / "templates").glob("*.j2"):
+for template in (package / "export" / "templates").rglob("*.j2"):
     jinja2.Environment().parse(template.read_text())
 (command,) = [entry for entry in entry_points(group="console_scripts") if entry.name == "mcukit"]
 print(package)
@@ -39,6 +40,8 @@ print(version("mcukit"), command.value)
 
 build = mcukit.quantize(demo_model_path(), Path("build"), mcukit.QuantizeOptions(board="nucleo_h743zi"))
 print(build.report["emulation"]["instructions"] > 0, mcukit.verify(build, "host").equal)
+kept = mcukit.check_budgets(build, mcukit.Budgets(sram=1 << 20)).passed
+print(mcukit.export_build(build, "cmake").header, kept, len(workflow_text()) > 0)
 """
 
 
@@ -73,7 +76,7 @@ def files_below(folder: Path, suffixes: tuple[str, ...]) -> set[str]:
 def test_the_wheel_has_all_files_and_no_others(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.startswith(f"mcukit-{mcukit.__version__}.")}
-    package = files_below(CHECKOUT / "mcukit", (".py", ".j2", ".css", ".toml", ".c", ".h", ".onnx", ".typed"))
+    package = files_below(CHECKOUT / "mcukit", (".py", ".j2", ".css", ".toml", ".c", ".h", ".onnx", ".typed", ".yml"))
     expected = {f"mcukit/{name}" for name in package}
     for folder in (firmware_dir(), boards_dir()):
         expected |= {f"mcukit/_data/{folder.name}/{name}" for name in files_below(folder, ("",))}
@@ -110,4 +113,5 @@ def test_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> 
         f"{package / '_data' / 'boards'} {boards} 122880",
         f"{mcukit.__version__} mcukit.cli.main:main",
         "True True",
+        "mcukit_digits96.h True True",
     ]

@@ -8,6 +8,8 @@ std = [0.229, 0.224, 0.225]
 ranges = "percentile"
 board = "nucleo_h743zi"
 sram = 262_144                  # bytes, as flash
+
+A table [check] may follow: see mcukit.budgets.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcukit.boards import is_board_path
+from mcukit.budgets import CheckSettings, check_table
 from mcukit.calibration.preprocessing import Preprocessing, parse_numbers
 from mcukit.calibration.ranges import RANGE_METHODS
 from mcukit.errors import McukitError
@@ -38,7 +41,8 @@ class Settings:
 
     calibration: path of the calibration data, made absolute or relative as the settings file's own path is.
     preprocessing: None if none of scale, mean and std is given. ranges: a key of RANGE_METHODS.
-    board: an id, or the path of a board's TOML file. sram, flash: budgets in bytes.
+    board: an id, or the path of a board's TOML file. sram, flash: budgets in bytes. check: what a build
+    is compared with.
     """
 
     calibration: Path | None = None
@@ -47,6 +51,7 @@ class Settings:
     board: str | None = None
     sram: int | None = None
     flash: int | None = None
+    check: CheckSettings | None = None
 
 
 def default_calibration(model_path: Path) -> Settings:
@@ -76,6 +81,7 @@ def read_settings(path: Path) -> Settings:
         board=_board(table, path.parent),
         sram=table.integer("sram", 1, _LARGEST_MEMORY) if table.has("sram") else None,
         flash=table.integer("flash", 1, _LARGEST_MEMORY) if table.has("flash") else None,
+        check=check_table(table) if table.has("check") else None,
     )
     table.refuse_unknown()
     table.raise_problems()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "COUNT",
     "PATH",
     "SIZE",
     "TARGETS_HELP",
@@ -15,7 +16,6 @@ __all__ = [
     "warn_if_uncalibrated",
 ]
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mcukit.errors import Problem
+from mcukit.quantities import parse_count, parse_size
 
 if TYPE_CHECKING:
     from mcukit.calibration.preprocessing import Preprocessing
@@ -35,9 +36,6 @@ TARGETS_HELP = "host, cortex-m3, cortex-m4, cortex-m7, cortex-m33 or riscv32"
 PATH = click.Path(path_type=Path)
 """Whether a path exists and is what it should be is checked where it is read: the message is better there."""
 
-_SIZE = re.compile(r"([0-9]{1,12})\s*([KM]?)(i?B)?", re.IGNORECASE)
-_FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
-
 
 class _Size(click.ParamType[int]):
     """Bytes: 262144, 256K, 1M."""
@@ -45,13 +43,25 @@ class _Size(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = _SIZE.fullmatch(str(value).strip())
-        size = int(match[1]) * _FACTORS[match[2].upper()] if match else 0
-        if size == 0:
+        size = parse_size(str(value))
+        if size is None:
             self.fail(f"{value!r} is not a size above zero, such as 131072, 128K or 1M", param, ctx)
         return size
 
 
+class _Count(click.ParamType[int]):
+    """A number of things: 40000000, 40M, 1.5G."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        count = parse_count(str(value))
+        if count is None:
+            self.fail(f"{value!r} is not a whole number above zero, such as 40000000, 40M or 1.5G", param, ctx)
+        return count
+
+
+COUNT = _Count()
 SIZE = _Size()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")

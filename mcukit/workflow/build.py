@@ -5,13 +5,8 @@ from __future__ import annotations
 
 __all__ = ["Build", "check_output", "load_build", "write_build"]
 
-import errno
 import hashlib
 import json
-import os
-import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +17,7 @@ import numpy.typing as npt
 
 from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.emulation.build import CSources
-from mcukit.errors import McukitError, unwritable_output
+from mcukit.errors import McukitError
 from mcukit.export.names import file_stem
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.serialize import load_graph
@@ -32,13 +27,16 @@ from mcukit.planning.plan_file import load_plan
 from mcukit.quantized.branches import with_branches
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.lower import lower
+from mcukit.workflow.output_folder import FolderKind, check_output_folder, write_output_folder
 
 MANIFEST_SCHEMA = 1
 
 _NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 
-_MADE_FROM_A_BUILD = re.compile(r"firmware/(\.pio/|\.emulated/|(.+/)?__pycache__/)")
-"""What PlatformIO and emulated boards leave in a project: it is made again whenever that is built."""
+_MADE_FROM_A_BUILD = ("firmware/.pio/", "firmware/.emulated/")
+"""What PlatformIO and emulated boards leave in a project: it is made again whenever that is built and flashed."""
+
+_KIND = FolderKind("a build", lambda manifest: "mcukit" in manifest and "export" not in manifest, _MADE_FROM_A_BUILD)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,81 +98,13 @@ class Build:
 
 
 def write_build(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
-    """Writes all files to a temporary folder beside `folder`, then puts that in its place.
-
-    A failure leaves an older build untouched. A folder that holds something else than a build is never replaced.
-    """
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    complete = {"schema": MANIFEST_SCHEMA, **manifest, "files": hashes}
-    try:
-        _check_replaceable(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise unwritable_output("the build", folder, error) from error
-    try:
-        for name, data in files.items():
-            path = scratch / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        (scratch / "manifest.json").write_bytes(json_bytes(complete))
-        scratch.chmod(0o755)
-        _put_in_place(scratch, folder)
-    except OSError as error:
-        raise unwritable_output("the build", folder, error) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    """Writes all files, or leaves an older build untouched. See `write_output_folder`."""
+    write_output_folder(folder, _KIND, _KIND.with_manifest(files, {"schema": MANIFEST_SCHEMA, **manifest}))
 
 
 def check_output(folder: Path) -> None:
     """Refuses a folder that `write_build` could not write, before minutes are spent on what goes into it."""
-    try:
-        _check_replaceable(folder)
-        existing = next(path for path in folder.absolute().parents if path.exists())
-        if not existing.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        raise unwritable_output("the build", folder, error) from error
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Refuses a folder with anything that no manifest of mcukit lists: replacing it would delete that."""
-    if not folder.exists():
-        return
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if folder.is_dir() and not found:
-        return
-    try:
-        manifest = _read_json(folder / "manifest.json", folder)
-        known = {"manifest.json", *manifest["files"]} if "mcukit" in manifest else set()
-    except (McukitError, KeyError, TypeError):
-        known = set()
-    foreign = sorted(name for name in found - known if not _MADE_FROM_A_BUILD.match(name))
-    if foreign or not known:
-        reason = f"it holds '{foreign[0]}', which is no part of a build" if known else "it is not a build folder"
-        raise McukitError(
-            "unwritable-output",
-            f"it exists and {reason}",
-            where=str(folder),
-            hint="choose another folder with -o, or remove it",
-        )
-
-
-def _put_in_place(scratch: Path, folder: Path) -> None:
-    """Renames `scratch` to `folder`; what was there is back if that fails, and deleted if it does not."""
-    if not folder.exists():
-        scratch.rename(folder)
-        return
-    old = scratch.with_name(f"{scratch.name}-old")
-    folder.rename(old)
-    try:
-        scratch.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    check_output_folder(folder, _KIND)
 
 
 def load_build(folder: Path) -> Build:
@@ -220,11 +150,6 @@ def _with_branches(folder: Path, model: IntegerModel) -> IntegerModel:
 def _preprocessing(described: Mapping[str, Any]) -> Preprocessing:
     mean, std = (tuple(float(number) for number in described[key]) for key in ("mean", "std"))
     return Preprocessing(float(described["scale"]), mean, std)
-
-
-def json_bytes(content: Any) -> bytes:
-    """JSON as all files of a build have it."""
-    return (json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()
 
 
 def _read(path: Path) -> bytes:

@@ -37,9 +37,10 @@ from mcukit.report.content import report_content
 from mcukit.report.html import render_html
 from mcukit.workflow.bits_request import BitsRequest, bits_request, given_bits
 from mcukit.workflow.budget import Budget
-from mcukit.workflow.build import Build, check_output, json_bytes, load_build, write_build
+from mcukit.workflow.build import Build, check_output, load_build, write_build
 from mcukit.workflow.calibrate import Quantized, quantize_float
 from mcukit.workflow.options import QuantizeOptions, with_settings
+from mcukit.workflow.output_folder import json_bytes
 from mcukit.workflow.plan import check_plan_option, make_plan
 from mcukit.workflow.progress import Progress, no_progress
 from mcukit.workflow.sketch import sketch

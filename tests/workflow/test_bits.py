@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mcukit.budgets import Budgets
 from mcukit.errors import McukitError
 from mcukit.precision.quantmcu import QuantmcuOptions
 from mcukit.precision.vdpc import VdpcOptions
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.build import Build, load_build
+from mcukit.workflow.check import check_budgets
+from mcukit.workflow.emulate import emulate
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 from mcukit.workflow.verify import verify
 from tests.importers.onnx_text import network
@@ -381,3 +384,13 @@ def test_all_wrong_options_are_told_at_once(model: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("bits", [BitsOptions(max_error=float("inf")), BitsOptions(bitops=0.5)])
 def test_numbers_that_are_no_aim(bits: BitsOptions, model: Path, tmp_path: Path) -> None:
     assert refusal(model, QuantizeOptions(bits=bits), tmp_path / "build").problems[0].code == "wrong-option"
+
+
+def test_instructions_of_tiles_that_choose_are_those_of_the_more_expensive_form(runtime: Build) -> None:
+    found = check_budgets(runtime, Budgets(instructions=1), "cortex-m4").results[0].used
+    quantization, size = runtime.model.input.quantization, runtime.model.input.elements
+    assert quantization is not None
+    values = (quantization.zero_point, -128, 127)
+    counts = [emulate(runtime, "cortex-m4", np.full((1, size), v, np.int8), layers=False).instructions for v in values]
+    assert found == max(count or 0 for count in counts)
+    assert len(set(counts)) > 1, "the input decides"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stub: of the Arduino framework only what our port calls, declared as the framework declares it. */
+/* A stub: of the Arduino framework only what our port and sketches call, declared as the framework declares it. */
 #ifndef ARDUINO_STUB_H
 #define ARDUINO_STUB_H
 
@@ -21,6 +21,12 @@ public:
     int    read();
     size_t write(const uint8_t *bytes, size_t count);
     void   flush();
+    size_t print(const char *text);
+    size_t print(int number);
+    size_t print(unsigned long number);
+    size_t println(const char *text);
+    size_t println(double number, int digits);
+    operator bool() const;
 };
 
 class EspClass {
@@ -34,6 +40,8 @@ extern HardwareSerial Serial;
 extern EspClass       ESP;
 
 unsigned long micros();
+unsigned long millis();
+void delay(unsigned long milliseconds);
 void delayMicroseconds(unsigned int microseconds);
 void pinMode(uint32_t pin, uint32_t mode);
 void digitalWrite(uint32_t pin, uint32_t level);
