@@ -267,7 +267,7 @@ def test_an_environment_of_an_emulated_board_goes_with_its_port_alone(
         ini.write("[env:emulated-host]\nplatform = symlink://emulators\nboard = host\n")
     image = emulated_image_path(folder / "firmware", "host")
     sources = build_serial_program(build.c_sources(), EMULATED_BOARDS["host"], tmp_path, SerialOptions(board="host"))
-    pio(f"Path({str(image.parent)!r}).mkdir(); Path({str(sources)!r}).rename({str(image)!r})")
+    pio(f"Path({str(image.parent)!r}).mkdir(exist_ok=True); Path({str(sources)!r}).rename({str(image)!r})")
     for port in ("emulated:cortex-m7", "socket://127.0.0.1:1"):
         code, _ = error_of(lambda port=port: mcukit.flash(copied, port, environment="emulated-host"))
         assert code == "wrong-option"
