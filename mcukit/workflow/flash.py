@@ -87,7 +87,7 @@ def _flash_emulated(build: Build, port: str, name: str, timing: Timing | None, p
     target = EMULATED_BOARDS[name]
     require_tools(target.compiler, *([target.emulator] if target.emulated else []))
     progress("compile", 0, 1)
-    options = SerialOptions(board=f"emulated-{name}")
+    options = SerialOptions(board=f"emulated-{name}", kernels=build.report["kernels"])
     image = emulated_image_path(project_folder(build), name)
     try:
         image.parent.mkdir(parents=True, exist_ok=True)
