@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import mcukit
 
@@ -22,3 +23,8 @@ def test_importing_loads_no_framework() -> None:
     program = "import sys, mcukit; print(sorted({'numpy', 'onnx', 'onnxruntime'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_no_public_name_is_hidden_by_a_folder_of_that_name() -> None:
+    package = Path(mcukit.__file__).parent
+    assert not [name for name in mcukit.__all__ if (package / name).exists() or (package / f"{name}.py").exists()]

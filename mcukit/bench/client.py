@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Banner", "Board", "BoardClient", "Inference"]
+__all__ = ["Banner", "Board", "BoardClient", "Inference", "Profile"]
 
 import struct
 import zlib
@@ -67,10 +67,19 @@ class Inference:
     trace: bytes | None
 
 
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """An inference, and the ticks that each layer took of it."""
+
+    inference: Inference
+    layer_ticks: tuple[int, ...]
+
+
 class BoardClient:
     """The computer's end of the line to a board.
 
-    expected_hash: what the banner's model_hash must be; None accepts any firmware.
+    expected_hash: what the banner's model_hash must be; None accepts any firmware. remedy: what to do about another
+    firmware, for messages.
 
     Every method may raise McukitError: "no-answer", "garbled-serial" or "wrong-firmware" while there is no session,
     "board-stalled" if answers end, "board-reset" if the board restarts again and again, "board-unreachable" if the
@@ -85,9 +94,11 @@ class BoardClient:
         expected_hash: str | None = None,
         timing: Timing | None = None,
         new_session: Callable[[], int] | None = None,
+        remedy: str = "flash the firmware of this build",
     ) -> None:
         self._name = transport.name
-        self._link = BoardLink(transport, timing or Timing(), new_session)
+        self._remedy = remedy
+        self._link = BoardLink(transport, timing or Timing(), new_session, remedy)
         self._expected_hash = expected_hash
         self._board: Board | None = None
         self._input: bytes | None = None
@@ -95,6 +106,11 @@ class BoardClient:
         self._is_loaded = False
         self._has_output = False
         self._room = MAX_PAYLOAD
+
+    @property
+    def port(self) -> str:
+        """The name of the line."""
+        return self._name
 
     def board(self) -> Board:
         """Sizes, abilities and banner; begins a session if there is none."""
@@ -135,6 +151,15 @@ class BoardClient:
         if Feature.HOOKS not in self.board().features:
             raise self._no_hooks()
         return self._recovering(self._layer_ticks)
+
+    def profile(self) -> Profile:
+        """Runs the network on the input that was loaded last. Raises McukitError "no-hooks"."""
+        if self._input is None:
+            raise ValueError("an input must be loaded first")
+        if Feature.HOOKS not in self.board().features:
+            raise self._no_hooks()
+        # One operation: after a restart in between, the ticks would be those of another inference.
+        return self._recovering(self._profile)
 
     def layer_maps(self, values: NDArray[np.int8]) -> tuple[Inference, dict[int, TracedMap]]:
         """Runs the network on an input; also gives the map that each layer computed. Errors as load."""
@@ -180,7 +205,7 @@ class BoardClient:
                 "wrong-firmware",
                 f"the firmware speaks version {payload[0] if payload else '?'} of the protocol, not {VERSION}",
                 where=self._name,
-                hint="flash the firmware of this build",
+                hint=self._remedy,
             )
         if status != Status.OK or len(payload) != _HELLO.size:
             raise self._bad_reply("greeting")
@@ -196,10 +221,11 @@ class BoardClient:
         if self._expected_hash is not None and banner.model_hash != self._expected_hash:
             raise McukitError(
                 "wrong-firmware",
-                f"the board runs another network: {banner.model} with hash {banner.model_hash[:16]}, "
-                f"not {self._expected_hash[:16]}",
+                f"the board runs another build: network '{banner.model}' with hash {banner.model_hash[:16]}, "
+                f"{banner.kernels} kernels, compiled by {banner.compiler}; "
+                f"this build has hash {self._expected_hash[:16]}",
                 where=self._name,
-                hint="flash the firmware of this build",
+                hint=self._remedy,
             )
 
     def _load(self) -> None:
@@ -234,6 +260,10 @@ class BoardClient:
             raise RepeatError(self._bad_reply("checksum of what layers computed"))
         self._has_output = True
         return Inference(np.frombuffer(output, np.int8), ticks, trace if self._traced else None)
+
+    def _profile(self) -> Profile:
+        inference = self._infer()
+        return Profile(inference, self._layer_ticks())
 
     def _layer_ticks(self) -> tuple[int, ...]:
         if not self._has_output:
@@ -275,7 +305,7 @@ class BoardClient:
             "bad-reply",
             f"the board's answer makes no sense: {what}",
             where=self._name,
-            hint="flash the firmware of this build; if it stays so, board and connection may be faulty",
+            hint=f"{self._remedy}; if it stays so, board and connection may be faulty",
         )
 
     def _no_hooks(self) -> McukitError:

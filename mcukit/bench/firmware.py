@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 __all__ = [
+    "INSTRUCTION_NANOSECONDS",
     "SerialOptions",
     "application_objects",
     "build_serial_program",
     "emulator_command",
+    "firmware_flags",
     "model_hash",
     "serial_defines",
     "serial_sources",
@@ -15,7 +17,7 @@ __all__ = [
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcukit.emulation.build import SANITIZE_FLAGS, CSources, link_flags, model_defines, model_objects
@@ -23,6 +25,9 @@ from mcukit.emulation.targets import Target
 from mcukit.emulation.toolchain import CODE_FLAGS, compile_objects, find_tool, link
 from mcukit.export.project_model import code_hash
 from mcukit.resources import firmware_dir
+
+INSTRUCTION_NANOSECONDS = 1
+"""What an instruction takes of an emulated machine's time. So its timers count instructions, and no real time."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class SerialOptions:
     hooks: bool = True
     energy_mode: bool = False
 
+    def without_kept_input(self) -> SerialOptions:
+        """The same for a machine without room for a copy of the input."""
+        return replace(self, keeps_input=False)
+
     def __post_init__(self) -> None:
         for name in ("board", "kernels", "text_model"):
             if not re.fullmatch(r"[\w .+-]*", getattr(self, name), re.ASCII):
@@ -62,6 +71,11 @@ def model_hash(sources: CSources) -> str:
     """
     files = {*sources.files(), *sources.model_dir.glob(f"{sources.name}*.h")}
     return code_hash({file.name: file.read_bytes() for file in files})
+
+
+def firmware_flags(target: Target) -> tuple[str, ...]:
+    """The compiler's flags that decide about the code, as the banner shows them."""
+    return (*target.machine_flags, *CODE_FLAGS)
 
 
 def serial_defines(sources: CSources, options: SerialOptions, compiler_flags: Sequence[str]) -> list[str]:
@@ -122,7 +136,7 @@ def build_serial_program(
     own_port = sorted((ports / target.port_folders[-1] / "serial").glob("*.c"))
     startup = [file for name in target.port_folders for file in sorted((ports / name).glob("*.c"))]
     files = [*serial_sources(), *(port or own_port), *(startup if target.emulated else ())]
-    defines = serial_defines(sources, options, (*target.machine_flags, *CODE_FLAGS))
+    defines = serial_defines(sources, options, firmware_flags(target))
     flags = SANITIZE_FLAGS if sanitize else ()
     return link(
         application_objects(sources, target, files, defines, options, flags),
@@ -133,12 +147,16 @@ def build_serial_program(
 
 
 def emulator_command(target: Target, program: Path) -> list[str]:
-    """Runs a program with its serial line on the standard streams. Raises McukitError "missing-tool"."""
+    """Runs a program with its serial line on the standard streams. Raises McukitError "missing-tool".
+
+    An emulated machine's time goes on by INSTRUCTION_NANOSECONDS with each instruction, whatever the computer does.
+    """
     if not target.emulated:
         return [str(program)]
     return [
         str(find_tool(target.emulator)),
         *target.emulator_machine,
+        *("-icount", "shift=0,sleep=off"),
         *("-display", "none", "-monitor", "none", "-serial", "stdio"),
         *("-semihosting-config", "enable=on,target=native"),
         *("-kernel", str(program)),

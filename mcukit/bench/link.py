@@ -48,10 +48,14 @@ class RepeatError(Exception):
 class BoardLink:
     """One session after the other with the board at the end of a transport.
 
+    remedy: what to do about a firmware that is not mcukit's, for messages.
     trace: what layers have sent since it was last cleared.
     """
 
-    def __init__(self, transport: Transport, timing: Timing, new_session: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, transport: Transport, timing: Timing, new_session: Callable[[], int] | None = None, remedy: str = ""
+    ) -> None:
+        self._remedy = remedy
         self.trace = bytearray()
         self._transport = transport
         self._timing = timing
@@ -146,18 +150,18 @@ class BoardLink:
                 "wrong-firmware",
                 "the board answers text commands, but not mcukit's requests",
                 where=where,
-                hint="flash the firmware of this build",
+                hint=self._remedy,
             )
         if self._reader.noise or self._reader.text:
             return McukitError(
                 "garbled-serial",
                 "what the board sends is not readable",
                 where=where,
-                hint="is the baud rate that of the firmware, and is this the right port?",
+                hint=f"is the baud rate that of the firmware, and is this the right port? If so: {self._remedy}",
             )
         return McukitError(
             "no-answer",
             f"no board answers within {self._timing.connect:g} seconds",
             where=where,
-            hint="is the firmware flashed, the port the right one, and the baud rate that of the firmware?",
+            hint=f"is it the right port, and its baud rate that of the firmware? If so: {self._remedy}",
         )

@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
-__all__ = ["ProcessTransport", "SerialTransport", "SocketTransport", "Transport"]
+__all__ = ["ProcessTransport", "SerialTransport", "SocketTransport", "Transport", "import_serial"]
 
-import contextlib
+import errno
+import os
 import select
+import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from mcukit.bench import _guard
 from mcukit.errors import McukitError
 
 try:
@@ -27,6 +33,8 @@ _OPEN_ERRORS: tuple[type[Exception], ...] = (*_PORT_ERRORS, ValueError)
 _WRITE_SECONDS = 10.0
 _READ_BYTES = 4096
 _BITS_PER_BYTE = 10
+_END_SECONDS = 2.0
+_SHOWN_CHARACTERS = 500
 
 
 class Transport(Protocol):
@@ -60,22 +68,23 @@ class SerialTransport:
     def __init__(self, port: str, baud: int = 115_200) -> None:
         self.name = port
         self.seconds_per_byte = _BITS_PER_BYTE / baud
-        serial = _import_serial()
+        serial = import_serial()
         try:
             self._port: Any = serial.Serial(port, baud, timeout=0, write_timeout=_WRITE_SECONDS, exclusive=True)
         except _OPEN_ERRORS as error:
+            reason, hint = _why_closed(error)
             raise McukitError(
                 "board-unreachable",
-                f"the serial port can't be opened: {error}",
+                f"the serial port can't be opened: {reason}",
                 where=port,
-                hint="is the board connected, is the port free, and may you use it? On Linux: group dialout",
+                hint=hint,
             ) from error
 
     def write(self, data: bytes) -> None:
         try:
             self._port.write(data)
         except _PORT_ERRORS as error:
-            raise _broken(self.name, error) from error
+            raise _broken(self.name, str(error)) from error
 
     def read(self, timeout_seconds: float) -> bytes:
         try:
@@ -83,7 +92,7 @@ class SerialTransport:
             first: bytes = self._port.read(1)
             return first + bytes(self._port.read(self._port.in_waiting)) if first else first
         except _PORT_ERRORS as error:
-            raise _broken(self.name, error) from error
+            raise _broken(self.name, str(error)) from error
 
     def now(self) -> float:
         return time.monotonic()
@@ -104,16 +113,19 @@ class SocketTransport:
     @classmethod
     def connect(cls, host: str, port: int, timeout_seconds: float = 5.0) -> SocketTransport:
         """To a serial line that is served over TCP. Raises McukitError "board-unreachable"."""
+        name = f"socket://{host}:{port}"
         try:
-            return cls(socket.create_connection((host, port), timeout_seconds), f"{host}:{port}")
+            return cls(socket.create_connection((host, port), timeout_seconds), name)
         except OSError as error:
-            raise _broken(f"{host}:{port}", error) from error
+            reason = f"no one serves a board there: {error.strerror or error}"
+            hint = "start what serves the serial line over TCP, or give another host and port"
+            raise McukitError("board-unreachable", reason, where=name, hint=hint) from error
 
     def write(self, data: bytes) -> None:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise _broken(self.name, error) from error
+            raise _broken(self.name, self._reason(error)) from error
 
     def read(self, timeout_seconds: float) -> bytes:
         try:
@@ -121,9 +133,9 @@ class SocketTransport:
                 return b""
             data = self._socket.recv(_READ_BYTES)
         except OSError as error:
-            raise _broken(self.name, error) from error
+            raise _broken(self.name, self._reason(error)) from error
         if not data:
-            raise _broken(self.name, EOFError("the other end closed it"))
+            raise _broken(self.name, self._reason(EOFError("the other end has closed it")))
         return data
 
     def now(self) -> float:
@@ -132,38 +144,70 @@ class SocketTransport:
     def close(self) -> None:
         self._socket.close()
 
+    def _reason(self, error: Exception) -> str:
+        """Why the connection broke."""
+        return str(error)
+
 
 class ProcessTransport(SocketTransport):
-    """A program whose standard streams are the serial line. It ends with the transport.
+    """A program whose standard streams are the serial line. It ends with the transport, and with this process.
 
-    process: the program.
+    name: for messages; by default the program's. process: what watches over the program, and leads a process group of
+    both.
 
     Raises McukitError "board-unreachable" if it can't be started.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], name: str = "") -> None:
         ours, theirs = socket.socketpair()
-        super().__init__(ours, Path(command[0]).name)
+        super().__init__(ours, name or Path(command[0]).name)
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the transport
         try:
-            line = theirs.fileno()
-            self.process = subprocess.Popen(list(command), stdin=line, stdout=line, stderr=subprocess.DEVNULL)
+            program = shutil.which(command[0])
+            if program is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", _guard.__file__, program, *command[1:]],
+                stdin=subprocess.PIPE,
+                stdout=theirs.fileno(),
+                stderr=self._complaints,
+                start_new_session=True,
+            )
         except OSError as error:
             ours.close()
-            raise _broken(self.name, error) from error
+            self._complaints.close()
+            raise _broken(self.name, str(error)) from error
         finally:
             theirs.close()
 
     def close(self) -> None:
         super().close()
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(2.0)
-            return
-        self.process.kill()
-        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            # A program that was stopped, and its guard with it, doesn't end before it is told in this way.
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._complaints.close()
+
+    def _reason(self, error: Exception) -> str:
+        """How the program ended, if that is why there is nobody at the other end."""
+        if self._complaints.closed:
+            return super()._reason(error)
+        try:
+            code = self.process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return super()._reason(error)
+        self._complaints.seek(0)
+        lines = self._complaints.read(_SHOWN_CHARACTERS).decode(errors="replace").split("\n")
+        complaint = next((line.strip() for line in lines if line.strip()), "")
+        return f"the program has ended with exit code {code}" + (f": {complaint}" if complaint else "")
 
 
-def _import_serial() -> Any:
+def import_serial() -> Any:
+    """The package for serial ports. Raises McukitError "missing-package"."""
     try:
         import serial
     except ImportError as error:
@@ -173,7 +217,22 @@ def _import_serial() -> Any:
     return serial
 
 
-def _broken(name: str, error: Exception) -> McukitError:
+def _why_closed(error: Exception) -> tuple[str, str]:
+    """Why a serial port could not be opened, and what to do."""
+    code = getattr(error, "errno", None)
+    if code == errno.ENOENT:
+        return "there is none of that name", "is the board connected, and powered? `mcukit flash --help` tells of ports"
+    if code in {errno.EACCES, errno.EPERM}:
+        return (
+            "permission denied",
+            "on Linux, join the group that owns the port and log in again: sudo usermod -aG dialout $USER",
+        )
+    if code in {errno.EBUSY, errno.EAGAIN} or "exclusively lock" in str(error):
+        return "another program uses it", "close the serial monitor or whatever else has opened it"
+    return str(error), "is this the board's serial port?"
+
+
+def _broken(name: str, reason: str) -> McukitError:
     return McukitError(
-        "board-unreachable", f"the connection is broken: {error}", where=name, hint="is the board still connected?"
+        "board-unreachable", f"the connection is broken: {reason}", where=name, hint="is the board still connected?"
     )

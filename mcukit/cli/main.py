@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from mcukit import __version__
+from mcukit.cli.bench import bench
 from mcukit.cli.boards import boards
 from mcukit.cli.check import check
 from mcukit.cli.demo import demo
@@ -24,6 +25,7 @@ from mcukit.cli.emulate import emulate
 from mcukit.cli.evaluate import evaluate
 from mcukit.cli.explore import explore
 from mcukit.cli.export import export
+from mcukit.cli.flash import flash
 from mcukit.cli.inspect import inspect
 from mcukit.cli.ops import ops
 from mcukit.cli.output import Output
@@ -100,7 +102,9 @@ def cli() -> None:
     """
 
 
-for _command in (inspect, quantize, explore, evaluate, emulate, verify, check, export, boards, ops, demo):
+_COMMANDS = (inspect, quantize, explore, evaluate, emulate, verify, check, flash, bench, export, boards, ops, demo)
+
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

@@ -8,8 +8,10 @@ __all__ = [
     "PATH",
     "SIZE",
     "TARGETS_HELP",
+    "baud_option",
     "json_option",
     "on_option",
+    "port_option",
     "preprocessing_from",
     "warn_if_uncalibrated",
 ]
@@ -63,6 +65,16 @@ COUNT = _Count()
 SIZE = _Size()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
+
+port_option = click.option(
+    "--port",
+    metavar="PORT",
+    help="The board: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, or emulated:NAME, with NAME stm32f405, "
+    f"{TARGETS_HELP}. Default: the only board attached over USB.",
+)
+baud_option = click.option(
+    "--baud", type=click.IntRange(min=1), metavar="N", help="Of a serial port. Default: as the build's firmware has it."
+)
 
 
 def on_option(more: str, **attributes: Any) -> Callable[[_Command], _Command]:

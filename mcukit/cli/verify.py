@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcukit.cli.options import PATH, json_option, on_option, warn_if_uncalibrated
+from mcukit.cli.options import PATH, baud_option, json_option, on_option, port_option, warn_if_uncalibrated
 from mcukit.cli.output import Output
 
 if TYPE_CHECKING:
@@ -25,22 +25,43 @@ _INPUTS = 4
 
 @click.command()
 @click.argument("build", type=PATH)
-@on_option(", plan (NumPy under the plan), or the interpreters tflm and litert", required=True)
+@on_option(", plan (NumPy under the plan), or the interpreters tflm and litert")
+@port_option
+@baud_option
+@click.option(
+    "--per-layer", is_flag=True,
+    help="Also compare what each layer of a board computed, as is always done with --on. Without, outputs alone.",
+)  # fmt: skip
 @click.option("--data", type=PATH, metavar="NPZ", help="Inputs to compare on: .npz, .npy or image folder.")
 @click.option(
     "--inputs", "count", type=click.IntRange(1, 10_000), default=_INPUTS, show_default=True, metavar="N",
     help="How many inputs: the first of --data, or random bytes.",
 )  # fmt: skip
 @json_option
-def verify(build: Path, on: str, data: Path | None, count: int, as_json: bool) -> int:
-    """Compares all bytes of all layers of BUILD on TARGET with the reference. Exits with 1 if one differs."""
+def verify(
+    build: Path,
+    *,
+    on: str | None,
+    port: str | None,
+    baud: int | None,
+    per_layer: bool,
+    data: Path | None,
+    count: int,
+    as_json: bool,
+) -> int:
+    """Compares bytes of BUILD with the reference's: on TARGET those of all layers, on the board at PORT outputs or all.
+
+    Exits with 1 if one differs; then the first layer that is wrong is named, and where.
+    """
     from mcukit.report.terminal import verification_view
     from mcukit.workflow.build import load_build
     from mcukit.workflow.verify import verify as run
 
     output = Output(as_json)
     loaded = load_build(build)
-    verification = run(loaded, on, _inputs(loaded, data, count))
+    inputs = _inputs(loaded, data, count)
+    with output.progress() as progress:
+        verification = run(loaded, on, inputs, port=port, baud=baud, per_layer=per_layer, progress=progress)
     warn_if_uncalibrated(output, loaded.calibrated)
     difference = verification.first_difference
     fields = {
@@ -50,6 +71,7 @@ def verify(build: Path, on: str, data: Path | None, count: int, as_json: bool) -
         "layers_compared": verification.layers_compared,
         "first_difference": None if difference is None else asdict(difference),
         "unreached": list(verification.unreached),
+        "banner": None if verification.banner is None else asdict(verification.banner),
         "calibrated": loaded.calibrated,
     }
     output.result(fields, lambda: verification_view(verification))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcukit.boards import Board
-from mcukit.emulation.targets import TARGETS, Target
+from mcukit.emulation.targets import EMULATED_BOARDS, Target
 from mcukit.emulation.toolchain import CODE_FLAGS, install_command
 from mcukit.export.project_boards import LeftOut
 from mcukit.export.project_model import ProjectModel, folder_files
@@ -31,16 +31,6 @@ _TITLES = {
     "riscv32": "RV32IMC",
     "stm32f405": "STM32F405",
 }
-
-_STM32F405 = Target(
-    name="stm32f405",
-    compiler="arm-none-eabi-gcc",
-    machine_flags=("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft"),
-    port_folders=("stm32f405",),
-    emulator="qemu-system-arm",
-    emulator_machine=("-M", "netduinoplus2"),
-    linker_script="stm32f405/stm32f405.ld",
-)
 
 _REGION = re.compile(r"^ *(\w+) *\(\w+\) *: *ORIGIN = (?:\w+), LENGTH = (\d+)([KM]?)$", re.MULTILINE)
 _STACK = re.compile(r"\.stack.*?\. \+= (\d+)K;", re.DOTALL)
@@ -83,7 +73,7 @@ class EmulatedBoard:
 
 def chip_machine(board: Board) -> str | None:
     """The machine of QEMU that has not just a board's core but its chip; None if there is none."""
-    return _STM32F405.emulator_machine[1] if board.id == "genericSTM32F405RG" else None
+    return EMULATED_BOARDS["stm32f405"].emulator_machine[1] if board.id == "genericSTM32F405RG" else None
 
 
 def emulated_boards(
@@ -93,7 +83,7 @@ def emulated_boards(
     found: list[EmulatedBoard] = []
     left_out: list[LeftOut] = []
     for name in _TITLES:
-        target = TARGETS.get(name, _STM32F405)
+        target = EMULATED_BOARDS[name]
         free = _free_ram(model, target)
         missing = max(-free, model.weight_bytes - _flash_bytes(target))
         if missing > 0:

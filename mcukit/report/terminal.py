@@ -15,6 +15,7 @@ __all__ = [
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcukit.report.banner import banner_facts
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.core import estimate_facts
@@ -215,18 +216,26 @@ def emulation_view(emulation: Emulation) -> list[Block]:
 
 def verification_view(verification: Verification) -> list[Block]:
     """One line: equal, or where the first byte differs."""
-    compared = f"{count(verification.inputs)} inputs, {count(verification.layers_compared)} layers compared"
+    layers = (
+        f"{count(verification.layers_compared)} layers compared" if verification.layers_compared else "outputs alone"
+    )
+    compared = f"{count(verification.inputs)} inputs, {layers}"
     blocks: list[Block]
     if verification.equal:
         blocks = [Line(f"{verification.target}: every byte is equal to the reference ({compared})", "good")]
         if verification.unreached:
             names = ", ".join(f"'{short_name(name)}'" for name in verification.unreached)
             blocks.append(Line(f"  these inputs computed nothing of {names}: give others with --data", "warning"))
-        return blocks
+        return blocks + _firmware(verification)
     blocks = [Line(f"{verification.target}: NOT EQUAL to the reference ({compared})", "bad")]
     if verification.first_difference is not None:
         blocks.append(Line(f"  first difference: {difference_text(verification.first_difference)}"))
-    return blocks
+    return blocks + _firmware(verification)
+
+
+def _firmware(verification: Verification) -> list[Block]:
+    """What ran, where that was a board."""
+    return [] if verification.banner is None else [Facts(tuple(banner_facts(verification.banner)))]
 
 
 def difference_text(difference: Difference) -> str:

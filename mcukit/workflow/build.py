@@ -35,7 +35,7 @@ MANIFEST_SCHEMA = 1
 _NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 
 _MADE_FROM_A_BUILD = re.compile(r"firmware/(\.pio/|\.emulated/|(.+/)?__pycache__/)")
-"""What PlatformIO and emulated boards leave in a project: it is made again whenever that is built."""
+"""What PlatformIO and emulated boards leave in a project: it is made again whenever that is built and flashed."""
 
 _KIND = FolderKind("a build", lambda manifest: "mcukit" in manifest and "export" not in manifest, _MADE_FROM_A_BUILD)
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-__all__ = ["EXECUTORS", "Execution", "check_executor", "execute"]
+__all__ = ["EXECUTORS", "Execution", "check_executor", "execute", "traced_maps"]
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -83,23 +84,36 @@ def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, job
     return _run_tflite(build, on, inputs, maps)
 
 
-def _run_c(build: Build, on: str, inputs: Int8Array, maps: bool, jobs: int) -> Execution:
-    run = run_on_target(build.c_sources(), on, inputs, trace=maps, jobs=jobs)
+def traced_maps(
+    build: Build, traces: Sequence[Mapping[int, bytes]], computed: Sequence[Mapping[int, npt.NDArray[np.bool_]]]
+) -> tuple[dict[str, Int8Array], dict[str, npt.NDArray[np.bool_]]]:
+    """Maps and where they were computed, as in Execution, of what the layers of generated C left.
+
+    traces, computed: for each input, by the layer's number, as in TargetRun.
+    """
     found: dict[str, Int8Array] = {}
     masks: dict[str, npt.NDArray[np.bool_]] = {}
-    if run.traces is not None and run.computed is not None:
-        computed = build.model.steps
-        for index, layer in enumerate(computed):
-            form = layer.output_form
-            empty = bytes(form.height * form.row_bytes)
-            nowhere = np.zeros(len(empty), np.bool_)
-            shape = (form.height, form.width, form.channels)
-            traced = [map_of_bytes(trace.get(index, empty), shape, form.bits) for trace in run.traces]
-            found[layer.output] = np.stack(traced)
-            # Pixels are computed whole.
-            written = np.stack([computed.get(index, nowhere) for computed in run.computed])
-            masks[layer.output] = written.reshape(-1, form.height, form.width, form.pixel_bytes)[..., 0]
-    return Execution(run.outputs, found, masks)
+    for index, layer in enumerate(build.model.steps):
+        form = layer.output_form
+        empty = bytes(form.height * form.row_bytes)
+        nowhere = np.zeros(len(empty), np.bool_)
+        shape = (form.height, form.width, form.channels)
+        held = [trace.get(index, empty) for trace in traces]
+        if any(len(data) != len(empty) for data in held):
+            message = f"layer '{layer.name}' computed a map of another size than the network's"
+            raise McukitError("bad-trace", message, hint="what ran was not this build's code")
+        found[layer.output] = np.stack([map_of_bytes(data, shape, form.bits) for data in held])
+        # Pixels are computed whole.
+        written = np.stack([masks_of.get(index, nowhere) for masks_of in computed])
+        masks[layer.output] = written.reshape(-1, form.height, form.width, form.pixel_bytes)[..., 0]
+    return found, masks
+
+
+def _run_c(build: Build, on: str, inputs: Int8Array, maps: bool, jobs: int) -> Execution:
+    run = run_on_target(build.c_sources(), on, inputs, trace=maps, jobs=jobs)
+    if run.traces is None or run.computed is None:
+        return Execution(run.outputs, {})
+    return Execution(run.outputs, *traced_maps(build, run.traces, run.computed))
 
 
 def _run_tflite(build: Build, on: str, inputs: Int8Array, maps: bool) -> Execution:

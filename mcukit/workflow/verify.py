@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proves that an executor computes the reference's bytes, layer by layer."""
+"""Proves that an executor or a board computes the reference's bytes, layer by layer."""
 
 from __future__ import annotations
 
 __all__ = ["Difference", "Verification", "random_inputs", "verify"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from mcukit.bench.client import Banner, BoardClient
+from mcukit.bench.link import Timing
+from mcukit.bench.ports import attached_port
+from mcukit.bench.protocol import Feature
 from mcukit.errors import McukitError
+from mcukit.workflow.board import connected, run_on_board
 from mcukit.workflow.build import Build
-from mcukit.workflow.execute import execute
+from mcukit.workflow.execute import Execution, execute
+from mcukit.workflow.progress import Progress, no_progress
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -34,10 +40,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verification:
-    """layers_compared: maps compared for each input, the output included.
+    """target: the executor, or the port of the board.
 
+    layers_compared: maps compared for each input; 0 where a board sent outputs alone. Outputs are always compared.
     unreached: layers of which no input let a byte be computed: the forms of tiles that no value asked for, and maps of
-    which a plan leaves everything out.
+    which a plan leaves everything out. banner: what a board's firmware says of itself.
     """
 
     target: str
@@ -46,6 +53,7 @@ class Verification:
     layers_compared: int
     first_difference: Difference | None
     unreached: tuple[str, ...] = ()
+    banner: Banner | None = None
 
 
 def random_inputs(build: Build, count: int = RANDOM_INPUTS, seed: int = 0) -> Int8Array:
@@ -67,15 +75,36 @@ def random_inputs(build: Build, count: int = RANDOM_INPUTS, seed: int = 0) -> In
     return values
 
 
-def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verification:
-    """Compares every map that the executor shows with the reference's.
+def verify(
+    build: Build,
+    on: str | None = None,
+    inputs: Int8Array | None = None,
+    *,
+    port: str | None = None,
+    per_layer: bool = False,
+    baud: int | None = None,
+    timing: Timing | None = None,
+    progress: Progress = no_progress,
+) -> Verification:
+    """Compares bytes with the reference's: of every map that an executor shows, or those that a board sends.
 
-    on: plan, host, an emulated core, tflm or litert. inputs: (N, input bytes) int8, random by default.
+    on: plan, host, an emulated core, tflm or litert. port: a board (see mcukit.bench.ports); without `on` and `port`
+    the only one that is attached. inputs: (N, input bytes) int8, random by default.
+    per_layer: have a board send the maps of all layers. Without, it sends outputs, and the maps of all layers only for
+    the first input whose output differs, to say where that began. Executors show all maps in any case.
+    baud, timing: of the line to a board, see mcukit.workflow.board.connected, and there for the errors as well.
+
     Raises McukitError "unsuitable-target" where there is nothing to compare.
     """
     fed = random_inputs(build) if inputs is None else inputs
+    if on is not None and port is not None:
+        raise McukitError(
+            "wrong-option", "an executor and a board at once", where="--on", hint="give --on or --port", exit_code=2
+        )
+    if on is None:
+        with connected(build, _attached_port() if port is None else port, baud=baud, timing=timing) as client:
+            return _verify_board(build, client, fed, per_layer, progress)
     found = execute(build, on, fed, maps=True)
-    expected = execute(build, "reference", fed, maps=True)
     if not found.maps and found.outputs is None:
         raise McukitError(
             "unsuitable-target",
@@ -84,6 +113,34 @@ def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verificati
             hint="choose tflm, or a target that runs the generated C",
             exit_code=2,
         )
+    return _compare(build, on, fed, found)
+
+
+def _attached_port() -> str:
+    try:
+        return attached_port()
+    except McukitError as error:
+        problems = [replace(p, hint=f"{p.hint}; or verify without a board: --on TARGET") for p in error.problems]
+        raise McukitError.collect(problems, exit_code=error.exit_code) from error
+
+
+def _verify_board(
+    build: Build, client: BoardClient, inputs: Int8Array, per_layer: bool, progress: Progress
+) -> Verification:
+    board = client.board()
+    found = run_on_board(build, client, inputs, maps=per_layer, progress=progress)
+    result = replace(_compare(build, client.port, inputs, found), banner=board.banner)
+    if per_layer or result.first_difference is None or Feature.HOOKS not in board.features:
+        return result
+    wrong = result.first_difference.input
+    again = inputs[wrong : wrong + 1]
+    closer = _compare(build, client.port, again, run_on_board(build, client, again, maps=True)).first_difference
+    # A board that is right the second time was wrong the first time nevertheless.
+    return result if closer is None else replace(result, first_difference=replace(closer, input=wrong))
+
+
+def _compare(build: Build, target: str, inputs: Int8Array, found: Execution) -> Verification:
+    expected = execute(build, "reference", inputs, maps=True)
     narrow = build.model.branches.layers if build.model.branches else ()
     shown = [layer for layer in (*build.model.layers, *narrow) if layer.output in found.maps]
     masks = {
@@ -94,7 +151,7 @@ def verify(build: Build, on: str, inputs: Int8Array | None = None) -> Verificati
     unreached = tuple(layer.name for layer in shown if layer not in compared)
 
     def result(difference: Difference | None) -> Verification:
-        return Verification(on, difference is None, len(fed), len(compared), difference, unreached)
+        return Verification(target, difference is None, len(inputs), len(compared), difference, unreached)
 
     for layer in compared:
         reference, candidate, mask = expected.maps[layer.output], found.maps[layer.output], masks[layer.output]

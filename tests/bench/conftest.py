@@ -11,6 +11,8 @@ import pytest
 
 from mcukit.bench.firmware import SerialOptions
 from mcukit.emulation.build import CSources
+from mcukit.workflow.build import Build
+from tests.bench.boards import BOARD, tiny_build
 from tests.bench.lockstep import build_lockstep
 from tests.bench.networks import write_network
 
@@ -34,3 +36,15 @@ def program_of(tmp_path_factory: pytest.TempPathFactory, sources_of: SourcesOf) 
         return build_lockstep(sources_of(plan), tmp_path_factory.mktemp("program"), options)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def board_build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """The build of a small network for a board, with instructions counted."""
+    return tiny_build(tmp_path_factory.mktemp("board_build"), board=BOARD)
+
+
+@pytest.fixture(scope="session")
+def free_build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """The build of another network of the same form, for no board: its firmware has an environment for each."""
+    return tiny_build(tmp_path_factory.mktemp("free_build"), board=None, name="other")

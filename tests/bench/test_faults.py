@@ -139,7 +139,7 @@ def test_the_firmware_of_another_build_is_refused(program_of: ProgramOf, sources
     line = Line(LockstepBoard(program_of(*BUILDS["kept"])))
     expected = model_hash(sources_of("stream"))
     assert expected != model_hash(sources_of("layers"))
-    with pytest.raises(McukitError, match="another network") as caught:
+    with pytest.raises(McukitError, match="another build") as caught:
         BoardClient(line, expected_hash=expected).board()
     assert caught.value.problems[0].code == "wrong-firmware"
     assert BoardClient(line, expected_hash=model_hash(sources_of("layers"))).board().layers == 3

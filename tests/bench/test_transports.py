@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import tty
 from collections.abc import Iterator
@@ -16,27 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import serial
 
 from mcukit.bench.client import BoardClient
 from mcukit.bench.firmware import SerialOptions, build_serial_program, emulator_command, model_hash
 from mcukit.bench.link import Timing
 from mcukit.bench.transport import ProcessTransport, SerialTransport, SocketTransport, Transport
-from mcukit.emulation.targets import TARGETS, Target
-from mcukit.errors import McukitError
+from mcukit.emulation.targets import EMULATED_BOARDS, TARGETS
+from mcukit.errors import McukitError, Problem
 from tests.bench.conftest import SourcesOf
 from tests.bench.networks import INPUTS, expected_maps, expected_outputs
 
-# No target of its own: it counts no instructions. The same image is for a board.
-STM32F405 = Target(
-    "stm32f405",
-    "arm-none-eabi-gcc",
-    ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft"),
-    ("stm32f405",),
-    emulator="qemu-system-arm",
-    emulator_machine=("-M", "netduinoplus2"),
-    linker_script="stm32f405/stm32f405.ld",
-)
-EMULATED = {name: target for name, target in TARGETS.items() if target.emulated} | {"stm32f405": STM32F405}
+EMULATED = {name: target for name, target in EMULATED_BOARDS.items() if target.emulated}
 
 SHORT = Timing(connect=0.5, reply=0.5, infer=0.5, resend=0.1)
 
@@ -199,11 +192,11 @@ def test_a_stopped_board_has_stalled(program: Path) -> None:
     transport = ProcessTransport([str(program)])
     client = BoardClient(transport, timing=SHORT)
     client.load(INPUTS[0])
-    transport.process.send_signal(signal.SIGSTOP)
+    os.killpg(transport.process.pid, signal.SIGSTOP)
     with pytest.raises(McukitError) as caught:
         client.infer()
     assert caught.value.problems[0].code == "board-stalled"
-    transport.process.send_signal(signal.SIGCONT)
+    os.killpg(transport.process.pid, signal.SIGCONT)
     np.testing.assert_array_equal(client.infer().output, expected_outputs()[0])
     transport.close()
 
@@ -213,6 +206,43 @@ def test_what_is_no_serial_port_is_unreachable(port: str) -> None:
     with pytest.raises(McukitError) as caught:
         SerialTransport(port)
     assert caught.value.problems[0].code == "board-unreachable"
+
+
+def open_error(port: str) -> Problem:
+    with pytest.raises(McukitError) as caught:
+        SerialTransport(port)
+    (problem,) = caught.value.problems
+    assert problem.code == "board-unreachable"
+    return problem
+
+
+def test_why_a_serial_port_does_not_open_is_told(terminal: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "there is none of that name" in open_error("/dev/no-such-port").message
+    with closing(SerialTransport(terminal)):
+        assert "another program uses it" in open_error(terminal).message
+
+    def refuse(*_: object, **__: object) -> None:
+        raise serial.SerialException(errno.EACCES, "could not open port: Permission denied")
+
+    monkeypatch.setattr(serial, "Serial", refuse)
+    problem = open_error(terminal)
+    assert "permission denied" in problem.message
+    assert "dialout" in problem.hint
+
+
+def test_without_pyserial_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serial", None)
+    with pytest.raises(McukitError) as caught:
+        SerialTransport("/dev/ttyACM0")
+    (problem,) = caught.value.problems
+    assert (problem.code, "mcukit[bench]" in problem.hint) == ("missing-package", True)
+
+
+def test_a_program_that_ends_says_why() -> None:
+    transport = ProcessTransport(["sh", "-c", "echo the reason >&2; exit 3"])
+    with pytest.raises(McukitError, match="exit code 3: the reason"):
+        BoardClient(transport, timing=SHORT).board()
+    transport.close()
 
 
 def test_reads_end_when_nothing_comes() -> None:

@@ -210,7 +210,7 @@ def test_verify_equal(run: Run, build: Path, data: Path, words: tuple[str, ...])
 def test_verify_unequal(run: Run, build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     difference = Difference(1, "c", 2, 3, 0, -5, 7)
     unequal = Verification("host", False, 4, 3, difference)
-    monkeypatch.setattr("mcukit.workflow.verify.verify", lambda *arguments: unequal)
+    monkeypatch.setattr("mcukit.workflow.verify.verify", lambda *arguments, **options: unequal)
     result = run("verify", build, "--on", "host", "--json")
     assert result.exit_code == 1
     assert parsed(result)["first_difference"]["found"] == 7

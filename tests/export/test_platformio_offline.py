@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from mcukit.bench.images import emulated_image_path
 from mcukit.emulation.elf import read_elf
 from mcukit.export.project_model import code_hash
 from mcukit.resources import firmware_dir
-from mcukit.workflow.build import Build
+from mcukit.workflow.build import Build, load_build
 from mcukit.workflow.quantize import quantize
+from mcukit.workflow.verify import verify
 from tests.export.offline_platformio import OfflinePlatformIO
 from tests.workflow.conftest import small, small_model
 
@@ -47,7 +49,7 @@ def test_a_build_runs_on_an_emulated_board(project: Path, pio: OfflinePlatformIO
     done = pio.run(project, "run", "-e", ENVIRONMENT, "-t", "upload")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()
-    image = project / ".emulated" / f"{BOARD}.elf"
+    image = emulated_image_path(project, BOARD)
     assert read_elf(image).section_sizes[".mcukit_weights"] > 0
     files = {path.name: path.read_bytes() for path in project.glob("lib/*_model/src/*/*")}
     greeting = re.findall(r"^m-banner-\[(\w+)=(.*)\]$", done.stdout, re.MULTILINE)
@@ -55,15 +57,17 @@ def test_a_build_runs_on_an_emulated_board(project: Path, pio: OfflinePlatformIO
     assert dict(greeting)["model_hash"] == code_hash(files)
     assert done.stdout.index("m-init-done") < done.stdout.index("SUCCESS")
 
+    assert verify(load_build(project.parent), port=f"emulated:{BOARD}").equal, "it is where that port looks for it"
+
     # The folder may move, and what is built for another one does not follow it.
     moved = project.parent.with_name("moved")
     shutil.move(project.parent, moved)
     project = moved / "firmware"
-    before = (project / ".emulated" / f"{BOARD}.elf").read_bytes()
+    before = emulated_image_path(project, BOARD).read_bytes()
     done = pio.run(project, "test", "-e", ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 test cases: 2 succeeded" in done.stdout
-    assert (project / ".emulated" / f"{BOARD}.elf").read_bytes() == before, "a test leaves the board's program alone"
+    assert emulated_image_path(project, BOARD).read_bytes() == before, "a test leaves the board's program alone"
 
     header = project / "test/test_known_answer/known_answer.h"
     (first,) = re.findall(r"expected_1\[\] = \{\n    (-?\d+),", header.read_text())
