@@ -156,5 +156,8 @@ def _next_steps(build: Build) -> list[Block]:
     # Another core than the board's would tell nothing of it.
     if target is not None:
         commands.insert(1, ("  instructions and stack", f"mcukit emulate {folder} --on {target}"))
+    if build.report["board"] is not None:
+        commands.append(("  onto the board", f"mcukit flash {folder}"))
+    commands.append(("  for Arduino, ESP-IDF, CMake", f"mcukit export {folder} --to arduino"))
     written = f"written to {build.folder}; report.html shows it all. Next:"
     return [Line(""), Line(written, "good"), Facts(tuple(commands))]
