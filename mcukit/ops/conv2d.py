@@ -23,7 +23,7 @@ from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.window import Window
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
-from mcukit.quantized.weight_packing import whole_words
+from mcukit.quantized.weight_packing import pack_filter_pairs, whole_words
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -122,25 +122,31 @@ class Conv2dInt8(IntegerOperator):
 
     def kernel(self) -> Kernel:
         weights = self.arithmetic.weights
-        row_bytes = weights.shape[1] * weights.shape[2] * weights.shape[3]
-        direct = self.window.kernel == (1, 1) and self.window.is_valid() and self.groups == 1
+        taps = weights[0].size
+        pairs = pack_filter_pairs(weights.reshape(-1, taps), self.groups)
+        direct = self._reads_single_pixels and self.groups == 1
         return Kernel(
             "mk_conv2d_s8",
             (
-                *self.arithmetic.fields("[output channel][row][column][input channel]"),
+                *self.arithmetic.fields("[pair of output channels][four taps][8]", pairs),
                 *filters.window_fields(self.window),
                 Field("groups", self.groups),
             ),
-            scratch_bytes=0 if direct else 2 * row_bytes,
+            scratch_bytes=0 if direct else 2 * taps,
             takes_scratch=True,
         )
+
+    @property
+    def _reads_single_pixels(self) -> bool:
+        """Whether every window is one pixel that exists."""
+        return self.window.kernel == (1, 1) and self.window.is_valid()
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         weights, bits = self.arithmetic.weights, self.weight_bits
         filters_of_taps = weights.reshape(weights.shape[0], -1)
         taps = filters_of_taps.shape[1]
         window_bytes = whole_words(taps, bits)
-        only_pixels = self.window.kernel == (1, 1) and self.window.is_valid() and self.groups == 1
+        only_pixels = self._reads_single_pixels and self.groups == 1
         if only_pixels and inputs[0].bits == 8 and taps == window_bytes:
             window_bytes = 0  # read where they lie
         pixel = window_bytes + (0 if output.bits == 8 else output.channels)

@@ -160,9 +160,12 @@ class FilterArithmetic:
         surplus = offset * int(np.prod([self.weights.shape[axis] for axis in reduce_axes]))
         return int((np.abs(self.folded_bias) + 128 * (stored + surplus)).max(initial=0))
 
-    def fields(self, layout: str) -> tuple[Field, ...]:
-        """Struct members that all kernels with weights have. layout: the weights' dimensions in words."""
-        weights = ConstantArray("weights", "int8_t", self.weights, layout)
+    def fields(self, layout: str, packed: Int8Array | None = None) -> tuple[Field, ...]:
+        """Struct members that all kernels with weights have. layout: the dimensions of the weights in words.
+
+        packed: the weights as the kernel wants them, if not as the graph has them.
+        """
+        weights = ConstantArray("weights", "int8_t", self.weights if packed is None else packed, layout)
         return self._fields(weights, self.folded_bias, self.input_zero_point)
 
     def packed_fields(self, rows: Int8Array, layout: str, input_bits: int, axis: int) -> tuple[Field, ...]:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How weights lie in flash where a map or the weights have fewer than 8 bits.
+"""How weights lie in flash.
+
+Convolutions of 8 bits have their filters in pairs (`pack_filter_pairs`); the other kernels for 8 bits have weights as
+the graph has them. The rest of this is about layers of which a map or the weights have fewer than 8 bits.
 
 Weights of 4 and 2 bits are stored, like maps, as their distance from the smallest value of their width, in words of 32
 bits. Kernels that multiply two pairs of 16 bits at a time expand four bytes of inputs to the pairs (0, 2) and (1, 3);
@@ -14,7 +17,7 @@ filter or a tap, is filled up to whole words with what weights of 0 look like.
 
 from __future__ import annotations
 
-__all__ = ["field_positions", "pack_weights", "weight_array", "whole_words"]
+__all__ = ["field_positions", "pack_filter_pairs", "pack_weights", "weight_array", "whole_words"]
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +27,24 @@ from mcukit.quantized.integer import ConstantArray
 Int8Array = npt.NDArray[np.int8]
 
 _WORD_BITS = 32
+
+
+_FOUR_TAPS = (0, 2, 1, 3)
+"""The order of four taps of a pair of filters."""
+
+
+def pack_filter_pairs(filters: Int8Array, groups: int) -> Int8Array:
+    """(filters, taps) as (pairs of filters, four taps, 8), which is how mk_conv2d_s8.h describes it.
+
+    Two filters of a group stand side by side, tap by tap; zeros stand beside a lone last one and behind the last taps.
+    Of four taps, two bytes of one filter are those of a word that one instruction extends to a pair of 16 bits.
+    """
+    count, taps = filters.shape
+    per_group = count // groups
+    filled = np.zeros((groups, -(-per_group // 2) * 2, -(-taps // 4) * 4), np.int8)
+    filled[:, :per_group, :taps] = filters.reshape(groups, per_group, taps)
+    fours = filled.reshape(-1, 2, filled.shape[2] // 4, 4)[..., _FOUR_TAPS]
+    return np.ascontiguousarray(fours.transpose(0, 2, 3, 1)).reshape(len(fours), -1, 8)
 
 
 def whole_words(values: int, bits: int) -> int:

@@ -33,7 +33,7 @@ def test_layers_follow_the_nodes() -> None:
     model = lower(chain(5, -5))
     assert [layer.name for layer in model.layers] == ["conv0", "conv1"]
     assert [layer.inputs for layer in model.layers] == [("m0",), ("m1",)]
-    assert model.weight_bytes == 2 * (1 + 4 + 4 + 1)
+    assert model.weight_bytes == 2 * (8 + 4 + 4 + 1)
 
 
 def test_the_bound_is_that_of_the_worst_input() -> None:

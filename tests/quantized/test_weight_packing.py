@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mcukit.quantized.packing import MAP_BITS
-from mcukit.quantized.weight_packing import pack_weights, weight_array, whole_words
+from mcukit.quantized.weight_packing import pack_filter_pairs, pack_weights, weight_array, whole_words
 
 PAIRS = ((0, 2), (1, 3), (4, 6), (5, 7), (8, 10), (9, 11), (12, 14), (13, 15))
 """Values that one AND takes out of a word, in the order of the shifts."""
@@ -56,3 +56,18 @@ def test_a_constant_counts_the_bytes_that_it_has_in_flash(bits: int) -> None:
 
     assert array.c_type == ("int8_t" if bits == 8 else "uint32_t")
     assert array.bytes == 5 * 48 * bits // 8
+
+
+@pytest.mark.parametrize(("filters", "taps", "groups"), [(1, 1, 1), (4, 4, 1), (5, 27, 1), (6, 9, 2), (9, 10, 3)])
+def test_filters_stand_in_pairs_of_one_group(filters: int, taps: int, groups: int) -> None:
+    weights = np.random.default_rng(0).integers(-127, 128, (filters, taps)).astype(np.int8)
+    packed = pack_filter_pairs(weights, groups)
+    per_group = filters // groups
+    assert packed.shape == (groups * -(-per_group // 2), -(-taps // 4), 8)
+    found = np.zeros((groups, packed.shape[0] // groups * 2, packed.shape[1] * 4), np.int8)
+    for pair, fours in enumerate(packed.reshape(groups, -1, packed.shape[1], 8).swapaxes(0, 1)):
+        for position, (tap, filter_) in enumerate((tap, filter_) for tap in (0, 2, 1, 3) for filter_ in (0, 1)):
+            found[:, 2 * pair + filter_, tap::4] = fours[..., position]
+    np.testing.assert_array_equal(found[:, :per_group, :taps].reshape(filters, taps), weights)
+    assert not found[:, per_group:].any()
+    assert not found[..., taps:].any()

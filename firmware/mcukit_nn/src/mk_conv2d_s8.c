@@ -63,46 +63,47 @@ static void finish(const mk_conv2d_s8_params *p, uint32_t channel, int32_t sum_a
     out_b[channel] = (int8_t)mk_clamp(b, minimum, maximum);
 }
 
-/* One tap of two filters and two pixels. */
-#define MULTIPLY_TAP()                                                        \
-    do {                                                                      \
-        const int32_t x0 = *w0++, x1 = *w1++, ya = *pa++, yb = *pb++;         \
-        a0 += x0 * ya;                                                        \
-        b0 += x0 * yb;                                                        \
-        a1 += x1 * ya;                                                        \
-        b1 += x1 * yb;                                                        \
+/* One tap of two filters, whose weights stand side by side, and two pixels. */
+#define MULTIPLY_TAP(input, weight) \
+    do { \
+        const int32_t x0 = w[weight], x1 = w[(weight) + 1], ya = pa[input], yb = pb[input]; \
+        a0 += x0 * ya; \
+        b0 += x0 * yb; \
+        a1 += x1 * ya; \
+        b1 += x1 * yb; \
     } while (0)
 
 /* Output channels [first, last) of two pixels whose inputs are a and b, `taps` values each. */
-static void two_pixels(const mk_conv2d_s8_params *p, const int8_t *a, const int8_t *b, uint32_t taps, uint32_t first,
-                       uint32_t last, int8_t *out_a, int8_t *out_b)
+static void two_pixels(const mk_conv2d_s8_params *p, const int8_t *a, const int8_t *b, const int8_t *weights,
+                       uint32_t taps, uint32_t first, uint32_t last, int8_t *out_a, int8_t *out_b)
 {
-    const int8_t *weights = p->weights + first * taps;
-    uint32_t channel = first;
-    for (; channel + 1 < last; channel += 2, weights += 2 * taps) {
-        const int8_t *w0 = weights, *w1 = weights + taps, *pa = a, *pb = b;
-        const int8_t *const end = w1;
-        int32_t a0 = p->bias[channel], a1 = p->bias[channel + 1], b0 = a0, b1 = a1;
-        /* Four taps a turn, or the loop itself would cost a fifth of the time. */
-        for (uint32_t left = taps / 4; left != 0; --left) {
-            MULTIPLY_TAP();
-            MULTIPLY_TAP();
-            MULTIPLY_TAP();
-            MULTIPLY_TAP();
+    const int8_t *w = weights;
+    for (uint32_t channel = first; channel < last; channel += 2) {
+        /* Beside a lone last filter stand zeros. */
+        const bool pair = channel + 1 < last;
+        const int8_t *pa = a, *pb = b;
+        int32_t a0 = p->bias[channel], a1 = p->bias[channel + (uint32_t)pair], b0 = a0, b1 = a1;
+        /* Four taps a turn, in the order of the weights; the loop itself would cost a fifth of the time. */
+        for (const int8_t *const end = a + taps / 4 * 4; pa != end; pa += 4, pb += 4, w += 8) {
+            MULTIPLY_TAP(0, 0);
+            MULTIPLY_TAP(2, 2);
+            MULTIPLY_TAP(1, 4);
+            MULTIPLY_TAP(3, 6);
         }
-        while (w0 != end) {
-            MULTIPLY_TAP();
+        if (taps % 4 != 0) {
+            MULTIPLY_TAP(0, 0);
+            if (taps % 4 > 1) {
+                MULTIPLY_TAP(1, 4);
+            }
+            if (taps % 4 > 2) {
+                MULTIPLY_TAP(2, 2);
+            }
+            w += 8;
         }
         finish(p, channel, a0, b0, out_a, out_b);
-        finish(p, channel + 1, a1, b1, out_a, out_b);
-    }
-    if (channel < last) {
-        int32_t sum_a = p->bias[channel], sum_b = sum_a;
-        for (uint32_t i = 0; i < taps; ++i) {
-            sum_a += weights[i] * a[i];
-            sum_b += weights[i] * b[i];
+        if (pair) {
+            finish(p, channel + 1, a1, b1, out_a, out_b);
         }
-        finish(p, channel, sum_a, sum_b, out_a, out_b);
     }
 }
 
@@ -112,6 +113,7 @@ void mk_conv2d_s8(const mk_conv2d_s8_params *params, const mk_map *input, const 
     const mk_window *w = &params->window;
     const uint32_t taps = (uint32_t)w->kernel_height * w->kernel_width * (input->channels / (uint32_t)params->groups);
     const uint32_t filters = output->channels / (uint32_t)params->groups;
+    const uint32_t group_weights = MK_CONV2D_S8_WEIGHTS(filters, taps);
     int8_t *buffer = scratch;
     for (int32_t y = first_row; y < last_row; ++y) {
         int8_t *out = mk_row(output, y);
@@ -122,8 +124,8 @@ void mk_conv2d_s8(const mk_conv2d_s8_params *params, const mk_map *input, const 
                 const int8_t *a = gather(params, input, y, x, group, buffer);
                 /* A lone last pixel is computed twice: into itself. */
                 const int8_t *b = pair ? gather(params, input, y, x + 1, group, buffer ? buffer + taps : buffer) : a;
-                two_pixels(params, a, b, taps, group * filters, (group + 1) * filters, out,
-                           pair ? out + output->channels : out);
+                two_pixels(params, a, b, params->weights + group * group_weights, taps, group * filters,
+                           (group + 1) * filters, out, pair ? out + output->channels : out);
             }
         }
     }
