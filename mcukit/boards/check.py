@@ -10,6 +10,7 @@ from itertools import combinations
 
 from mcukit.boards.board import DEFAULT_RESERVE, Board
 from mcukit.boards.cores import CORES
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.toml_table import TomlTable
 
 ADDRESSES = 1 << 32
@@ -31,6 +32,8 @@ def check_core(board: Board, table: TomlTable) -> None:
         # A value that could not be read is a problem already.
         if value not in possible and not table.has_problem(key):
             table.problem(key, f"no {core.name} has {value!r}", f"write {' or '.join(possible)}, or another core")
+    if board.kernels == KernelSet.DSP and not board.dsp and not table.has_problem("dsp"):
+        table.problem("kernels", "the core has no DSP instructions", "write portable, or dsp = true if it has them")
 
 
 def _toml(value: bool) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CONNECTIONS", "FRAMEWORKS", "ID", "KERNEL_SETS", "read_board"]
+__all__ = ["CONNECTIONS", "FRAMEWORKS", "ID", "read_board"]
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ from pathlib import Path
 from mcukit.boards.board import DEFAULT_RESERVE, Board, MemoryRegion, Placement, PlatformIO, Serial
 from mcukit.boards.check import ADDRESSES, check_core, check_memory
 from mcukit.boards.cores import CORES, FPUS, CycleCounter
+from mcukit.quantized.kernel_sets import KERNEL_SETS
 from mcukit.toml_table import TomlTable, read_toml
 
-KERNEL_SETS = ("portable",)
 CONNECTIONS = ("st-link", "usb-bridge", "usb", "pins")
 MEMORY_KINDS = ("ram", "flash")
 FRAMEWORKS = ("arduino", "cmsis", "espidf", "libopencm3", "mbed", "spl", "stm32cube", "zephyr")

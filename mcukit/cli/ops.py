@@ -29,7 +29,7 @@ def ops(as_json: bool) -> int:
 
     def view() -> list[Block]:
         rows = tuple((_words(row.names), _words(row.onnx), _words(row.tflite), _words(row.kernels)) for row in table)
-        footer = f"Every kernel is portable C99 and runs on all targets: {', '.join(targets)}."
+        footer = f"Every kernel is C99 and runs on all targets: {', '.join(targets)}."
         absent = f"{ABSENT} as operator: it becomes other operators, or nothing; as kernel: it costs nothing."
         return [Table(columns, rows), Line(""), Line(footer), Line(absent, "faint")]
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RANGES", "quantize"]
+__all__ = ["KERNELS", "RANGES", "quantize"]
 
 from pathlib import Path
 from shlex import quote
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RANGES = ("output-error", "map-by-map", "mse", "percentile", "min-max")
 """mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
 
+KERNELS = ("portable", "dsp")
+"""mcukit.quantized.kernel_sets.KERNEL_SETS, named here for the same reason."""
+
 RAW_HINT = "if the network was not trained on such values, give --scale, --mean and --std as it was"
 NARROW_INPUT, WIDE_INPUT = 0.05, 16.0
 """Inputs that span less, or reach further without any preprocessing, are rarely what a network was trained on."""
@@ -43,6 +46,7 @@ NARROW_INPUT, WIDE_INPUT = 0.05, 16.0
 @click.option("--reconstruct", is_flag=True, help="Fits blocks of few bits to the float network; takes minutes.")
 @click.option("--plan", default="auto", metavar="PLAN", help="auto, layers, stream, patches, strips or a plan.json.")
 @click.option("--push-rows", is_flag=True, help="The application hands over the input row by row.")
+@click.option("--kernels", type=click.Choice(KERNELS), help="The C kernels. Default: the board's, or else dsp.")
 @click.option("--tflite-patches", is_flag=True, help="Also writes a .tflite in tiles, for a smaller TFLM arena.")
 @bits_options
 @click.option("-o", "--output", "folder", type=PATH, metavar="DIR", help="Default: build/NAME.")
@@ -61,6 +65,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
     reconstruct: bool,
     plan: str,
     push_rows: bool,
+    kernels: str | None,
     tflite_patches: bool,
     folder: Path | None,
     as_json: bool,
@@ -89,6 +94,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         plan=plan,
         push_rows=push_rows,
         tflite_patches=tflite_patches,
+        kernels=kernels,
         bits=bits_from(**bits),
     )
     with output.progress() as progress:

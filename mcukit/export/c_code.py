@@ -73,6 +73,7 @@ def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: Mo
     return {
         "banner": f"Written by mcukit {mcukit.__version__}. Do not edit: quantize the model again instead.",
         "title": title,
+        "kernels": model.kernels.value,
         "name": names.model,
         "macro": names.model.upper(),
         "headers": _headers(model),

@@ -13,6 +13,7 @@ from mcukit.boards import Board, MemoryRegion
 from mcukit.export.names import comment_text
 from mcukit.export.project_model import PORTS, ProjectModel
 from mcukit.planning.plan import DEFAULT_REGION
+from mcukit.quantized.kernel_sets import KernelSet
 
 _ESPRESSIF = "espressif32"
 _BOOT_BYTES = 0x10000
@@ -33,6 +34,7 @@ class Environment:
 
     name: of the environment. is_default: whether `pio run` builds it; the board's other frameworks are built by name.
     keeps_input: whether there is room for a copy of the input, so that one input serves many inferences.
+    kernels: the set that runs there; without DSP instructions it is always the portable one.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Environment:
     framework: str
     is_default: bool
     keeps_input: bool
+    kernels: KernelSet
     own_regions: tuple[MemoryRegion, ...]
     """Regions with arenas that the framework's linker script does not know."""
 
@@ -112,6 +115,7 @@ def _environments(model: ProjectModel, board: Board) -> list[Environment]:
             framework=framework,
             is_default=index == 0,
             keeps_input=_free_ram(model, board) >= model.input_bytes,
+            kernels=model.kernels if board.dsp else KernelSet.PORTABLE,
             own_regions=own,
         )
         for index, framework in enumerate(frameworks)

@@ -21,6 +21,7 @@ from mcukit.emulation.targets import EMULATED_BOARDS, Target
 from mcukit.emulation.toolchain import CODE_FLAGS, install_command
 from mcukit.export.project_boards import LeftOut
 from mcukit.export.project_model import ProjectModel, folder_files
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.resources import firmware_dir
 
 _TITLES = {
@@ -31,6 +32,9 @@ _TITLES = {
     "riscv32": "RV32IMC",
     "stm32f405": "STM32F405",
 }
+
+_DSP_CORES = frozenset(("-mcpu=cortex-m4", "-mcpu=cortex-m7", "-mcpu=cortex-m33"))
+"""Flags for cores whose DSP instructions the compiler then uses."""
 
 _REGION = re.compile(r"^ *(\w+) *\(\w+\) *: *ORIGIN = (?:\w+), LENGTH = (\d+)([KM]?)$", re.MULTILINE)
 _STACK = re.compile(r"\.stack.*?\. \+= (\d+)K;", re.DOTALL)
@@ -43,12 +47,13 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 class EmulatedBoard:
     """A machine of QEMU with the serial application's port for it.
 
-    environment: its name in platformio.ini. keeps_input: as of Environment.
+    environment: its name in platformio.ini. keeps_input, kernels: as of Environment.
     """
 
     target: Target
     environment: str
     keeps_input: bool
+    kernels: KernelSet
 
     @property
     def id(self) -> str:
@@ -92,7 +97,8 @@ def emulated_boards(
         environment = f"emulated-{name}"
         while environment in taken:
             environment += "-qemu"
-        found.append(EmulatedBoard(target, environment, free >= model.input_bytes))
+        kernels = model.kernels if _DSP_CORES.intersection(target.machine_flags) else KernelSet.PORTABLE
+        found.append(EmulatedBoard(target, environment, free >= model.input_bytes, kernels))
     return tuple(found), tuple(left_out)
 
 

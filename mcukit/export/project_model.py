@@ -25,6 +25,7 @@ from typing import Any
 import jinja2
 
 import mcukit
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.resources import firmware_dir
 
 PORTS = ("arduino", "espidf")
@@ -45,6 +46,7 @@ class ProjectModel:
 
     name: a lower-case C identifier, as files and functions begin. c_files: the generated C by file name.
     arenas: bytes by region. weight_bytes, input_bytes: as in NAME.h. answers: what a test on a board compares with.
+    kernels: the set that its code calls.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ProjectModel:
     weight_bytes: int
     input_bytes: int
     answers: tuple[KnownAnswer, ...]
+    kernels: KernelSet = KernelSet.PORTABLE
 
 
 def code_hash(c_files: Mapping[str, bytes]) -> str:

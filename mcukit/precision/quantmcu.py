@@ -102,12 +102,12 @@ def narrowed_model(
     common = with_narrow_maps(graph, int8.graph, behind)
     shares: dict[Tile, float] | None = None
     if classes is None:
-        model = lower(with_narrow_maps(graph, common, within))
+        model = lower(with_narrow_maps(graph, common, within), int8.kernels)
     elif options.vdpc == "static":
-        model = with_narrow_tiles(graph, lower(common), tiles[0], within, classes.outlier_tiles)
+        model = with_narrow_tiles(graph, lower(common, int8.kernels), tiles[0], within, classes.outlier_tiles)
     else:
         test = OutlierTest(classes.low, classes.high, tuple(position.count for position in classes.positions))
-        model = with_narrow_tiles(graph, lower(common), tiles[0], within, test=test)
+        model = with_narrow_tiles(graph, lower(common, int8.kernels), tiles[0], within, test=test)
         found = classes.has_outliers(_stored(int8, inputs)).mean(axis=0)
         shares = {position.tile: float(share) for position, share in zip(classes.positions, found, strict=True)}
     return QuantmcuResult(model, classes, choice, branch_bitops(model, tiles, shares))

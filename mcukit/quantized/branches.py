@@ -114,7 +114,7 @@ def with_branches(
     wide: positions of tiles that keep the form that `model` has. test: decides on the device; then `wide` is empty.
     Raises McukitError "bad-branches" where the forms don't fit together.
     """
-    lowered = lower(narrow)
+    lowered = lower(narrow, model.kernels)
     layers = tuple(layer for layer in lowered.layers if layer.kernel is not None)
     if len(layers) != len(lowered.layers):
         raise _bad("a map is seen in another shape among the layers that run in tiles")

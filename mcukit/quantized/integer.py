@@ -12,11 +12,12 @@ __all__ = [
     "Layer",
     "MapForm",
     "own_constants",
+    "with_kernels",
 ]
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ import numpy.typing as npt
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, Node, Tensor, map_shape
 from mcukit.graph.region import Region
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.packing import pixel_bytes
 
 if TYPE_CHECKING:
@@ -143,6 +145,13 @@ class IntegerOperator(ABC):
     def kernel(self) -> Kernel | None:
         """The C kernel for maps and weights of 8 bits, or None where the output is the input's memory, reshaped."""
 
+    def dsp_kernel(self) -> Kernel | None:
+        """The same of the set DSP; by default, where that has none of its own, the portable one.
+
+        Its parameters and constants are those of `kernel`, so that it can call the portable one.
+        """
+        return self.kernel()
+
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:  # noqa: ARG002 - the default
         """The C kernel where a map or the weights have fewer than 8 bits. inputs: forms of the maps that it reads.
 
@@ -161,13 +170,17 @@ class IntegerOperator(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A node with its arithmetic. inputs: names of the maps that it reads. forms: of these; output_form: of its own."""
+    """A node with its arithmetic. inputs: names of the maps that it reads. forms: of these; output_form: of its own.
+
+    kernels: the set that `kernel` is of, if the set has one for the layer, or else a portable one.
+    """
 
     node: Node
     operator: IntegerOperator
     inputs: tuple[str, ...]
     forms: tuple[MapForm, ...]
     output_form: MapForm
+    kernels: KernelSet = KernelSet.PORTABLE
 
     @property
     def name(self) -> str:
@@ -186,7 +199,7 @@ class Layer:
     @cached_property
     def kernel(self) -> Kernel | None:
         """The C kernel for these maps, or None for a view."""
-        plain = self.operator.kernel()
+        plain = self.operator.dsp_kernel() if self.kernels is KernelSet.DSP else self.operator.kernel()
         if plain is None or not self.is_packed:
             return plain
         return self.operator.packed_kernel(self.forms, self.output_form)
@@ -197,12 +210,13 @@ class IntegerModel:
     """A quantized network, ready to run or to be written as C.
 
     graph: its quantized Graph. branches: the second form of its first layers, where these run in tiles of two
-    precisions.
+    precisions. kernels: the set of C kernels that its layers are computed with.
     """
 
     graph: Graph
     layers: tuple[Layer, ...]
     branches: Branches | None = None
+    kernels: KernelSet = KernelSet.PORTABLE
 
     @property
     def name(self) -> str:
@@ -244,6 +258,15 @@ class IntegerModel:
     def _narrow_kernels(self) -> tuple[Kernel, ...]:
         layers = self.branches.layers if self.branches else ()
         return tuple(layer.kernel for layer in layers if layer.kernel is not None)
+
+
+def with_kernels(model: IntegerModel, kernels: KernelSet) -> IntegerModel:
+    """The same arithmetic, computed with the C kernels of a set."""
+    branches = model.branches
+    if branches is not None:
+        branches = replace(branches, layers=tuple(replace(layer, kernels=kernels) for layer in branches.layers))
+    layers = tuple(replace(layer, kernels=kernels) for layer in model.layers)
+    return replace(model, layers=layers, branches=branches, kernels=kernels)
 
 
 def own_constants(wide: Kernel, narrow: Kernel) -> tuple[ConstantArray, ...]:

@@ -8,12 +8,13 @@ __all__ = ["lower"]
 from mcukit.errors import McukitError, Problem
 from mcukit.graph.graph import Graph
 from mcukit.quantized.integer import IntegerModel, Layer, MapForm
+from mcukit.quantized.kernel_sets import KernelSet
 
 ACCUMULATOR_LIMIT = 1 << 31
 
 
-def lower(graph: Graph) -> IntegerModel:
-    """Integer arithmetic for every node.
+def lower(graph: Graph, kernels: KernelSet = KernelSet.PORTABLE) -> IntegerModel:
+    """Integer arithmetic for every node, and the C kernels of a set for it.
 
     Raises McukitError with all nodes at once: "accumulator-overflow", "unsupported-quantization", "unsupported-bits".
     """
@@ -25,7 +26,7 @@ def lower(graph: Graph) -> IntegerModel:
         try:
             operator = node.operator.lower(graph.node_inputs(node), graph.tensors[node.output])
             forms = tuple(MapForm.of(graph.tensors[name]) for name in maps)
-            layer = Layer(node, operator, maps, forms, MapForm.of(graph.tensors[node.output]))
+            layer = Layer(node, operator, maps, forms, MapForm.of(graph.tensors[node.output]), kernels)
             _ = layer.kernel  # which raises where there is none for these bits
         except McukitError as error:
             problems += [Problem(p.code, p.message, p.where or where, p.hint) for p in error.problems]
@@ -43,4 +44,4 @@ def lower(graph: Graph) -> IntegerModel:
         layers.append(layer)
     if problems:
         raise McukitError.collect(problems)
-    return IntegerModel(graph, tuple(layers))
+    return IntegerModel(graph, tuple(layers), kernels=kernels)

@@ -28,7 +28,6 @@ from mcukit.report.regions import region_content
 
 REPORT_SCHEMA = 1
 
-PORTABLE = "portable"
 """The kernel set that every target has."""
 
 
@@ -96,7 +95,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
         "model": model.name,
         "board": None if board is None else board.id,
         "core": core_content(board),
-        "kernels": PORTABLE if board is None else board.kernels,
+        "kernels": model.kernels.value,
         "plan": {
             "schedule": plan.schedule,
             "pushed": plan.pushed,

@@ -16,6 +16,7 @@ from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import PlanBits, bits_from_file
 from mcukit.planning.plan_file import first_stage
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.budget import Budget
 from mcukit.workflow.options import QuantizeOptions
@@ -27,12 +28,14 @@ class BitsRequest:
     """What decides about bits beside the options. given: bits that a plan asks for; first: the first stage of it.
 
     sram: bytes of the budget. fits: whether a network of these bits can be planned in it; None without a budget.
+    kernels: the set of C kernels that the network is computed with.
     """
 
     given: PlanBits = field(default_factory=PlanBits)
     first: Stage | None = None
     sram: int | None = None
     fits: Callable[[IntegerModel], bool] | None = None
+    kernels: KernelSet = KernelSet.PORTABLE
 
 
 def given_bits(options: QuantizeOptions) -> PlanBits | None:
@@ -74,7 +77,9 @@ def _check_patches(options: QuantizeOptions, bits: BitsOptions) -> None:
         )
 
 
-def bits_request(options: QuantizeOptions, given: PlanBits | None, board: Board | None, budget: Budget) -> BitsRequest:
+def bits_request(
+    options: QuantizeOptions, given: PlanBits | None, board: Board | None, budget: Budget, kernels: KernelSet
+) -> BitsRequest:
     def fits(model: IntegerModel) -> bool:
         try:
             budget.check_flash(model.weight_bytes, None)
@@ -87,4 +92,4 @@ def bits_request(options: QuantizeOptions, given: PlanBits | None, board: Board 
 
     limited = options.bits is not None and (budget.sram is not None or budget.flash is not None)
     first = None if given is None or given.branching is None else first_stage(Path(options.plan))
-    return BitsRequest(given or PlanBits(), first, budget.sram, fits if limited else None)
+    return BitsRequest(given or PlanBits(), first, budget.sram, fits if limited else None, kernels)

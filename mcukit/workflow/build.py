@@ -27,6 +27,7 @@ from mcukit.planning.plan_bits import bits_from_file
 from mcukit.planning.plan_file import load_plan
 from mcukit.quantized.branches import with_branches
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.workflow.output_folder import FolderKind, check_output_folder, write_output_folder
 
@@ -128,7 +129,8 @@ def load_build(folder: Path) -> Build:
         if name not in files:
             raise _invalid(folder, f"its manifest does not list '{name}'")
     try:
-        model = _with_branches(folder, lower(load_graph(folder / "model" / "quantized.npz")))
+        kernels = KernelSet(manifest.get("kernels", KernelSet.PORTABLE))
+        model = _with_branches(folder, lower(load_graph(folder / "model" / "quantized.npz"), kernels))
         plan = load_plan(folder / "plan.json", model)
         preprocessing = _preprocessing(manifest["preprocessing"])
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:

@@ -24,7 +24,7 @@ from mcukit.graph.graph import Graph, map_shape
 from mcukit.planning.plan import Stage
 from mcukit.precision.sensitivity import SensitivityResult
 from mcukit.precision.vdpc import PatchClasses
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
 from mcukit.repair.calibrated import quantize_calibrated
 from mcukit.repair.repair import REPAIRED
 from mcukit.report.metrics import ErrorMetrics, compare
@@ -81,7 +81,7 @@ def quantize_float(
         repair=replace(repair, block_reconstruction=options.reconstruct),
         progress=partial(report, "choose ranges"),
     )
-    model = quantized.model
+    model = with_kernels(quantized.model, asked.kernels)
     stages: tuple[Stage, ...] | None = None
     classes: PatchClasses | None = None
     if options.bits is not None and options.bits.search == "vdqs":
@@ -99,7 +99,7 @@ def _bits(calibrated: Calibrated, options: QuantizeOptions, report: Progress, re
     """The bits that a search by sensitivity finds; None where nobody asked for one."""
     if options.bits is None or options.bits.search != "sensitivity":
         return None
-    room = None if request.fits is None else Room(request.fits, request.sram, options.push_rows)
+    room = None if request.fits is None else Room(request.fits, request.sram, options.push_rows, request.kernels)
     return bits_by_sensitivity(calibrated, options.bits, report, room)
 
 

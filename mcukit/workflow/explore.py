@@ -28,6 +28,7 @@ from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.precision import INT8, Precision
 from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.calibrate import calibration_data
+from mcukit.workflow.kernels import kernels_for_target
 from mcukit.workflow.mixed import Calibrated, SensitivitySearch
 from mcukit.workflow.options import QuantizeOptions, with_settings
 from mcukit.workflow.progress import Progress, no_progress
@@ -135,7 +136,7 @@ def _steps(search: SensitivitySearch, target: str) -> list[SearchStep]:
     costs: list[Cost] = [search.bitops]
     for pushed in (False, True) if search.options.maps else ():
         # Nothing fits no bytes: each step is one by which less does not fit.
-        costs += memory_costs(graph, statistics, 0, pushed=pushed, target=target)
+        costs += memory_costs(graph, statistics, 0, pushed=pushed, target=target, kernels=kernels_for_target(target))
     found = [_spread([step for step in search.run(cost).steps if step.measured is not None]) for cost in costs]
     return list({_widths(step): step for steps in found for step in steps}.values())
 
@@ -153,7 +154,8 @@ def _spread(steps: Sequence[SearchStep]) -> list[SearchStep]:
 
 def _choices(calibrated: Calibrated, step: SearchStep, base: float, target: str) -> Iterator[Choice]:
     """The cheapest and the smallest plan of one precision, with the input whole and pushed."""
-    model = whole_model(calibrated.graph, calibrated.statistics, step.precision)
+    kernels = kernels_for_target(target)
+    model = whole_model(calibrated.graph, calibrated.statistics, step.precision, kernels)
     flow, costs = Dataflow(model), load_costs(target)
     whole = PlanSearch(flow, costs, default_shapes())
     pushed = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=True)

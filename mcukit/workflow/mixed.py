@@ -155,10 +155,12 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
     calibrated = search.calibrated
     costs: list[Cost] = [search.bitops]
     if room.sram is not None and search.options.maps:
-        costs += memory_costs(calibrated.graph, calibrated.statistics, room.sram, pushed=room.pushed)
+        costs += memory_costs(
+            calibrated.graph, calibrated.statistics, room.sram, pushed=room.pushed, kernels=room.kernels
+        )
 
     def fits(step: SearchStep) -> bool:
-        return room.fits(whole_model(calibrated.graph, calibrated.statistics, step.precision))
+        return room.fits(whole_model(calibrated.graph, calibrated.statistics, step.precision, room.kernels))
 
     best: tuple[SensitivityResult, SearchStep] | None = None
     for cost in costs:

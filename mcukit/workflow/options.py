@@ -26,6 +26,7 @@ class QuantizeOptions:
     input row by row; a plan.json says so itself.
     tflite_patches: whether to write a second .tflite file that runs tile by tile, in less memory.
     bits: how the bits of maps and weights are chosen; None for 8 everywhere, or for those that a plan.json asks for.
+    kernels: one of KERNEL_SETS; None for the board's, and without a board for "dsp".
     """
 
     calibration: Path | None = None
@@ -41,6 +42,7 @@ class QuantizeOptions:
     push_rows: bool = False
     tflite_patches: bool = False
     bits: BitsOptions | None = None
+    kernels: str | None = None
 
 
 def with_settings(model: Path, options: QuantizeOptions) -> QuantizeOptions:

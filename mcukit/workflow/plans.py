@@ -15,6 +15,7 @@ from mcukit.planning.costs import DEFAULT_TARGET, load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.grids import GridCost, grid_costs
 from mcukit.planning.search import FoundPlan, PlanSearch, default_shapes
+from mcukit.workflow.kernels import kernels_for_target
 from mcukit.workflow.sketch import sketch
 
 
@@ -40,7 +41,7 @@ def plan_front(path: Path, target: str = DEFAULT_TARGET) -> PlanFront:
     target: the core whose instructions count. Raises McukitError where the file can't be imported.
     """
     costs = load_costs(target)
-    flow = Dataflow(sketch(run_passes(load_model(path))))
+    flow = Dataflow(sketch(run_passes(load_model(path)), kernels_for_target(target)))
     plans = PlanSearch(flow, costs, default_shapes()).front()
     pushed = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=True).front()
     return PlanFront(flow.model.name, target, sum(flow.macs), plans, pushed, grid_costs(flow, costs))

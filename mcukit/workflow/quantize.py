@@ -34,6 +34,7 @@ from mcukit.planning.plan import Plan
 from mcukit.planning.plan_file import plan_text
 from mcukit.planning.planner import plan_of
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.report.content import report_content
 from mcukit.report.html import render_html
@@ -41,6 +42,7 @@ from mcukit.workflow.bits_request import BitsRequest, bits_request, given_bits
 from mcukit.workflow.budget import Budget
 from mcukit.workflow.build import Build, check_output, load_build, write_build
 from mcukit.workflow.calibrate import Quantized, quantize_float
+from mcukit.workflow.kernels import chosen_kernels
 from mcukit.workflow.options import QuantizeOptions, with_settings
 from mcukit.workflow.output_folder import json_bytes
 from mcukit.workflow.plan import check_plan_option, make_plan
@@ -69,13 +71,14 @@ def quantize(
     check_plan_option(chosen)
     given = given_bits(chosen)
     board = load_board(chosen.board) if chosen.board else None
+    kernels = chosen_kernels(chosen, board)
     budget = Budget.of(chosen, board)
     is_mixed = chosen.bits is not None or given is not None
     report("plan", 0, 1)
     # What fewer bits need is known only when they are chosen.
-    planned = None if is_mixed else _plan_early(graph, chosen, board, budget)
+    planned = None if is_mixed else _plan_early(graph, chosen, board, budget, kernels)
     report("plan", 1, 1)
-    quantized = _quantize(graph, chosen, report, bits_request(chosen, given, board, budget))
+    quantized = _quantize(graph, chosen, report, bits_request(chosen, given, board, budget, kernels))
     budget.check_flash(quantized.model.weight_bytes, None)
     if planned is None:
         planned = _plan_for(quantized, chosen, board, budget)
@@ -89,13 +92,15 @@ def quantize(
     return load_build(folder)
 
 
-def _plan_early(graph: Graph, options: QuantizeOptions, board: Board | None, budget: Budget) -> Planned | None:
+def _plan_early(
+    graph: Graph, options: QuantizeOptions, board: Board | None, budget: Budget, kernels: KernelSet
+) -> Planned | None:
     """The plan, before minutes are spent on calibration: it depends on shapes, and on no value.
 
     None where synthetic values lead nowhere; then the real ones decide.
     """
     try:
-        model = sketch(graph)
+        model = sketch(graph, kernels)
     except McukitError:
         return None
     budget.check_flash(model.weight_bytes, None)
@@ -123,7 +128,7 @@ def _quantize(graph: Graph, options: QuantizeOptions, report: Progress, request:
                 where="--plan" if options.bits is None else "--bits",
                 hint="give the float network that it was made from",
             )
-        return Quantized(lower(graph), options.preprocessing or IDENTITY, calibrated=True, errors={})
+        return Quantized(lower(graph, request.kernels), options.preprocessing or IDENTITY, calibrated=True, errors={})
     return quantize_float(graph, options, report, request)
 
 
@@ -170,6 +175,7 @@ def _firmware(model: IntegerModel, plan: Plan, c_files: Mapping[str, str], board
         arenas=plan.arenas,
         weight_bytes=model.weight_bytes,
         input_bytes=model.input.elements,
+        kernels=model.kernels,
         answers=known_answers(model),
     )
     files = platformio_files(project, [board] if board else list_boards(), only_fitting=board is None)
@@ -192,6 +198,7 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
     return {
         "mcukit": mcukit.__version__,
         "model": {"file": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+        "kernels": quantized.model.kernels.value,
         "calibrated": quantized.calibrated,
         "calibration": None if options.calibration is None else _digest(options.calibration),
         "preprocessing": quantized.preprocessing.to_json(),
@@ -207,6 +214,7 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
             "bits": None if options.bits is None else asdict(options.bits),
             "push_rows": options.push_rows,
             "tflite_patches": options.tflite_patches,
+            "kernels": options.kernels,
         },
     }
 

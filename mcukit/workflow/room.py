@@ -20,6 +20,7 @@ from mcukit.planning.search import PlanSearch, default_shapes
 from mcukit.precision.bitops import BitopsCost
 from mcukit.precision.memory_steps import ExcessBytes, memory_steps
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import INT8, Precision, quantization_groups, widest_choice
 from mcukit.quantized.quantize import quantize_graph
@@ -29,12 +30,13 @@ from mcukit.quantized.quantize import quantize_graph
 class Room:
     """What a network must fit. fits: whether one can be planned in it. sram: bytes, None where only flash is limited.
 
-    pushed: whether rows of the input are pushed.
+    pushed: whether rows of the input are pushed. kernels: the set of C kernels that it is computed with.
     """
 
     fits: Callable[[IntegerModel], bool]
     sram: int | None = None
     pushed: bool = False
+    kernels: KernelSet = KernelSet.PORTABLE
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,25 @@ class MemoryFirst:
         return MemoryFirst(self.bitops, self.excess.with_room_for(precision))
 
 
-def whole_model(graph: Graph, statistics: Mapping[str, MapStatistics], precision: Precision) -> IntegerModel:
+def whole_model(
+    graph: Graph,
+    statistics: Mapping[str, MapStatistics],
+    precision: Precision,
+    kernels: KernelSet = KernelSet.PORTABLE,
+) -> IntegerModel:
     """An integer model of these bits, for its sizes: ranges and weights are those at hand."""
     spans = {name: choose_range(item, "min-max") for name, item in statistics.items()}
-    return lower(quantize_graph(graph, spans, precision))
+    return lower(quantize_graph(graph, spans, precision), kernels)
 
 
 def memory_costs(
-    graph: Graph, statistics: Mapping[str, MapStatistics], sram: int, *, pushed: bool, target: str = DEFAULT_TARGET
+    graph: Graph,
+    statistics: Mapping[str, MapStatistics],
+    sram: int,
+    *,
+    pushed: bool,
+    target: str = DEFAULT_TARGET,
+    kernels: KernelSet = KernelSet.PORTABLE,
 ) -> tuple[MemoryFirst, ...]:
     """What a search over bits can make less so that a network fits `sram` bytes, one cost for each of several cuts.
 
@@ -67,16 +80,16 @@ def memory_costs(
     are worth having depends on the stages: so the cuts that suit a network of 8 bits are tried beside those that suit
     it with all maps at 4, as the two ends of what a search goes through.
     """
-    bitops, flow = BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8))
+    bitops, flow = BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8, kernels))
     found = []
-    for stages in _cuts(graph, statistics, pushed, target):
+    for stages in _cuts(graph, statistics, pushed, target, kernels):
         steps = memory_steps(graph, flow, partition(flow, stages, pushed), pushed=pushed)
         found.append(MemoryFirst(bitops, ExcessBytes(graph, steps, sram)))
     return tuple(found)
 
 
 def _cuts(
-    graph: Graph, statistics: Mapping[str, MapStatistics], pushed: bool, target: str
+    graph: Graph, statistics: Mapping[str, MapStatistics], pushed: bool, target: str, kernels: KernelSet
 ) -> tuple[tuple[Stage, ...], ...]:
     """Stages of the smallest arena with 8 bits, and with 4 for every map but the input; each once."""
     groups = quantization_groups(graph)
@@ -85,7 +98,7 @@ def _cuts(
     shapes = (LAYER_BY_LAYER, STREAM) if pushed else default_shapes()
     cuts: dict[tuple[Stage, ...], None] = {}
     for precision in (INT8, Precision(narrow)):
-        flow = Dataflow(whole_model(graph, statistics, precision))
+        flow = Dataflow(whole_model(graph, statistics, precision, kernels))
         plan = PlanSearch(flow, load_costs(target), shapes, pushed=pushed).smallest()
         if plan is not None:
             cuts[plan.plan.stages] = None

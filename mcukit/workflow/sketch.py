@@ -10,20 +10,22 @@ from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.calibration.statistics import collect_statistics
 from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.graph.graph import Graph, map_shape
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.repair.calibrated import quantize_calibrated
 
 
-def sketch(graph: Graph) -> IntegerModel:
-    """Any int8 form of a network: plans depend on shapes, and on no value.
+def sketch(graph: Graph, kernels: KernelSet = KernelSet.PORTABLE) -> IntegerModel:
+    """Any int8 form of a network with a set of C kernels: plans depend on these and on shapes, and on no value.
 
     Raises McukitError where even one synthetic image can't be calibrated on.
     """
     if graph.tensors[graph.inputs[0]].quantization is not None:
-        return lower(graph)
+        return lower(graph, kernels)
     images = synthetic_inputs(map_shape(graph.tensors[graph.inputs[0]].shape), 1).values
     inputs = Preprocessing(1 / 255).apply(images)
-    model = FloatModel(graph)
-    statistics = collect_statistics(model, inputs)
-    return quantize_calibrated(model, statistics, inputs, ranges="min-max", bias_correction=False).model
+    float_model = FloatModel(graph)
+    statistics = collect_statistics(float_model, inputs)
+    quantized = quantize_calibrated(float_model, statistics, inputs, ranges="min-max", bias_correction=False)
+    return with_kernels(quantized.model, kernels)

@@ -78,7 +78,7 @@ def test_what_is_flashed_is_what_runs(build: mcukit.Build, machine: str) -> None
     port = f"emulated:{machine}"
     flashed = mcukit.flash(build, port)
     banner = flashed.board.banner
-    assert (banner.model, banner.board, banner.kernels) == ("tiny", f"emulated-{machine}", "portable")
+    assert (banner.model, banner.board, banner.kernels) == ("tiny", f"emulated-{machine}", "dsp")
     assert banner.compiler.startswith("GCC ")
     assert "-O2" in banner.compiler_flags
     assert flashed.image == emulated_image_path(build.folder / "firmware", machine)

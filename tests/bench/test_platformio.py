@@ -49,7 +49,7 @@ def for_all(free_build: mcukit.Build) -> mcukit.Build:
 def program(build: mcukit.Build, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """The firmware that PlatformIO would have made of a build."""
 
-    def make(of: mcukit.Build = build, kernels: str = "portable") -> Path:
+    def make(of: mcukit.Build = build, kernels: str = "dsp") -> Path:
         options = SerialOptions(board=BOARD, kernels=kernels)
         folder = tmp_path_factory.mktemp("program")
         return build_serial_program(of.c_sources(), EMULATED_BOARDS["host"], folder, options)
@@ -98,7 +98,7 @@ def test_a_build_is_uploaded_and_answers(build: mcukit.Build, pio: Pio, program:
         "upload",
     ]
     assert (flashed.port, flashed.environment, flashed.image) == (board.port, BOARD, None)
-    assert (flashed.board.banner.board, flashed.board.banner.kernels) == (BOARD, "portable")
+    assert (flashed.board.banner.board, flashed.board.banner.kernels) == (BOARD, "dsp")
 
 
 def test_an_upload_port_is_passed_on(build: mcukit.Build, pio: Pio, program: Callable[..., Path]) -> None:
@@ -114,7 +114,7 @@ def test_boards_are_uploaded_to_through_their_port_unless_they_have_a_probe(for_
     assert flash_module._upload_port(environments["nucleo_f446re"], "/dev/ttyACM0") is None
     assert flash_module._upload_port(environments["esp32dev"], "/dev/ttyUSB0") == "/dev/ttyUSB0"
     assert flash_module._upload_port(environments["esp32dev"], "socket://127.0.0.1:1") is None
-    assert {env.kernels for env in environments.values()} == {"portable"}
+    assert [environments[name].kernels for name in ("nucleo_f446re", "esp32dev")] == ["dsp", "portable"]
     assert not environments["esp32dev-espidf"].is_default
 
 
@@ -135,7 +135,7 @@ def test_other_kernels_than_those_of_the_project_are_noticed(
     with FaultyBoard([str(program(kernels="others"))], Faults()) as board:
         code, text = error_of(lambda: mcukit.flash(build, board.port))
     assert code == "wrong-firmware"
-    assert "kernels are 'others', not 'portable'" in text
+    assert "kernels are 'others', not 'dsp'" in text
 
 
 def test_a_board_that_does_not_come_back_is_waited_for_and_given_up(
