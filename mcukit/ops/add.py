@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sum of two operands. Kernel: firmware/mcukit_nn/src/mk_add_s8.c."""
+"""Sum of two operands. Kernel: firmware/mcukit_nn/src/mk_add_s8.c, mk_add_s8_dsp.c."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Add(elementwise.BinaryOperator):
 
     def lower(self, inputs: Sequence[Tensor], output: Tensor) -> IntegerOperator:
         arithmetic = elementwise.SumArithmetic.derive(inputs, output, self.clamp)
-        return elementwise.SumInt8("mk_add_s8", 1, elementwise.Operands.derive(inputs, output), arithmetic)
+        operands = elementwise.Operands.derive(inputs, output)
+        return elementwise.SumInt8("mk_add_s8", 1, operands, arithmetic, "mk_add_s8_dsp")
 
     def tflite_options(self, builder: TfliteBuilder) -> options.AddOptions:
         return options.AddOptions(activation=builder.activation(self.clamp))

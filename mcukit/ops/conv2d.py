@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution over rows and columns, with groups and dilation.
 
-Kernels: firmware/mcukit_nn/src/mk_conv2d_s8.c, mk_conv2d_packed.c.
+Kernels: firmware/mcukit_nn/src/mk_conv2d_s8.c, mk_conv2d_s8_dsp.c, mk_conv2d_packed.c.
 """
 
 from __future__ import annotations
@@ -135,6 +135,13 @@ class Conv2dInt8(IntegerOperator):
             scratch_bytes=0 if direct else 2 * taps,
             takes_scratch=True,
         )
+
+    def dsp_kernel(self) -> Kernel:
+        rows, columns, depth = self.arithmetic.weights.shape[1:]
+        segment = columns * depth
+        copied = segment if segment % 4 == 0 or rows == 1 else rows * segment
+        scratch = 6 * whole_words(rows * segment, 8) + (0 if self._reads_single_pixels else 3 * whole_words(copied, 8))
+        return replace(self.kernel(), function="mk_conv2d_s8_dsp", scratch_bytes=scratch)
 
     @property
     def _reads_single_pixels(self) -> bool:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution of each channel with filters of its own.
 
-Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_packed.c.
+Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_s8_dsp.c, mk_depthwise_conv2d_packed.c.
 """
 
 from __future__ import annotations
 
-__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8"]
+__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +29,32 @@ if TYPE_CHECKING:
     from mcukit.calibration.float_model import FloatModelBuilder
     from mcukit.export.tflite import TfliteBuilder
     from mcukit.importers.tflite import TfliteContext
+
+
+_DSP_COLUMNS = 64
+"""MK_DEPTHWISE_DSP_COLUMNS"""
+
+_DSP_LARGEST_STRIDE = 2
+
+_RECORD_BYTES = 48
+"""Of two columns of four channels, expanded."""
+
+
+_PAIR_BYTES = 16
+"""Of two rows of a column of four channels, expanded."""
+
+_ANY_DSP_COLUMNS = 32
+"""MK_DEPTHWISE_ANY_DSP_COLUMNS"""
+
+
+def dsp_columns(columns: int, stride: int) -> int:
+    """How many outputs of a row of `columns` the DSP kernel for 3x3 windows computes together."""
+    return min(columns, _DSP_COLUMNS // stride)
+
+
+def any_dsp_columns(columns: int, stride: int) -> int:
+    """The same of the DSP kernel for any windows."""
+    return min(columns, max(_ANY_DSP_COLUMNS // stride, 4))
 
 
 @dataclass(frozen=True)
@@ -123,6 +149,22 @@ class DepthwiseConv2dInt8(IntegerOperator):
             ),
             scratch_bytes=4 * self.output_map[2],
         )
+
+    def dsp_kernel(self) -> Kernel:
+        portable, window = self.kernel(), self.window
+        columns, stride = self.output_map[1], window.stride[1]
+        if self.output_map[2] != self.input_channels:
+            return portable
+        if window.kernel == (3, 3) and stride <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1:
+            function = "mk_depthwise_conv2d_s8_dsp"
+            scratch = (-(-dsp_columns(columns, stride) // 2) * stride + 1) * _RECORD_BYTES
+        else:
+            function = "mk_depthwise_conv2d_any_s8_dsp"
+            rounded = -(-any_dsp_columns(columns, stride) // 4) * 4
+            paired = (rounded - 1) * stride + window.span(1)
+            scratch = -(-window.kernel[0] // 2) * (window.kernel[1] + paired) * _PAIR_BYTES
+        # A core without DSP instructions calls the portable kernel.
+        return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         rows = self.arithmetic.weights.reshape(-1, output.channels)

@@ -145,6 +145,11 @@ class Operands:
         output_map = (output.rows, output.columns, channels)
         return Operands((shapes[0], shapes[1]), (constants[0], constants[1]), output_map)
 
+    @property
+    def are_full(self) -> bool:
+        """Whether within a row nothing broadcasts."""
+        return all(shape[1:] == self.output_map[1:] for shape in self.shapes)
+
     def constant_maps(self) -> tuple[tuple[int, ConstantArray, tuple[int, int, int]], ...]:
         return tuple(
             (position, ConstantArray("operand", "int8_t", data, "[row][column][channel]"), shape)
@@ -208,6 +213,14 @@ class SumArithmetic:
         zero_points = source_a.zero_point, source_b.zero_point, target.zero_point
         return cls(factors, zero_points, minimum, maximum)
 
+    @property
+    def suits_dsp(self) -> bool:
+        """Whether DSP kernels compute the same: no multiplier is 0, and the output is shifted to the right."""
+        *operands, (multiplier, shift) = self.factors
+        one_half = 1 << 30, 0
+        right = all(m >= 1 << 30 and (s < 0 or (m, s) == one_half) for m, s in operands)
+        return right and multiplier >= 1 << 30 and shift < 0
+
     def finish(self, a: Int64Array, b: Int64Array, sign: int) -> Int8Array:
         """Output bytes of two stored operands; sign: 1 to add, -1 to subtract."""
         scaled_a = requantize((a - self.zero_points[0]) << LEFT_SHIFT, *self.factors[0])
@@ -229,12 +242,13 @@ class SumArithmetic:
 
 @dataclass(frozen=True, eq=False)
 class SumInt8(IntegerOperator):
-    """function: the C kernel for maps of 8 bits. sign: 1 to add, -1 to subtract."""
+    """function: the C kernel for maps of 8 bits. sign: 1 to add, -1 to subtract. dsp: that of the set DSP, if any."""
 
     function: str
     sign: int
     operands: Operands
     arithmetic: SumArithmetic
+    dsp: str = ""
 
     def evaluate(self, inputs: Sequence[Int8Array]) -> Int8Array:
         return self._results(*self.operands.values(inputs))
@@ -256,6 +270,10 @@ class SumInt8(IntegerOperator):
             in_place=self.operands.in_place(),
             constant_maps=self.operands.constant_maps(),
         )
+
+    def dsp_kernel(self) -> Kernel:
+        suits = self.dsp and self.operands.are_full and self.arithmetic.suits_dsp
+        return replace(self.kernel(), function=self.dsp if suits else self.function)
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         return self.operands.packed(

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A matrix times the whole input map.
 
-Kernels: firmware/mcukit_nn/src/mk_fully_connected_s8.c, mk_fully_connected_packed.c.
+Kernels: firmware/mcukit_nn/src/mk_fully_connected_s8.c, mk_fully_connected_s8_dsp.c,
+mk_fully_connected_packed.c.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 __all__ = ["FullyConnected", "FullyConnectedInt8"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +105,9 @@ class FullyConnectedInt8(IntegerOperator):
 
     def kernel(self) -> Kernel:
         return Kernel("mk_fully_connected_s8", self.arithmetic.fields("[output channel][input element]"))
+
+    def dsp_kernel(self) -> Kernel:
+        return replace(self.kernel(), function="mk_fully_connected_s8_dsp")
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         weights = self.arithmetic.weights

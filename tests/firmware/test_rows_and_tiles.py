@@ -21,9 +21,13 @@ import pytest
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.toolchain import find_tool
 from mcukit.graph.region import Region
+from mcukit.ops.add import Add
+from mcukit.ops.conv2d import Conv2d
+from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import ConstantArray, Kernel, MapForm
+from mcukit.quantized.integer import ConstantArray, Kernel, MapForm, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.packing import pack
 from mcukit.resources import firmware_dir
 from tests.ops import test_packed
@@ -49,7 +53,14 @@ PACKED = tuple(
     # Every mix of bits stands somewhere; all of them for each case would take minutes.
     for cell in test_packed.cells(case)[number % 4 :: 4]
 )
-CASES = (*OF_EACH_OPERATOR, *AWKWARD, *PACKED)
+BYTES = (*OF_EACH_OPERATOR, *AWKWARD)
+WITH_DSP = tuple(
+    case for case in (*BYTES, *TAILS) if isinstance(case.operator, Add | Conv2d | DepthwiseConv2d | FullyConnected)
+)
+CASES = (
+    *((case, KernelSet.PORTABLE) for case in (*BYTES, *PACKED)),
+    *((case, KernelSet.DSP) for case in WITH_DSP),
+)
 SOURCE = firmware_dir() / "mcukit_nn" / "src"
 BESIDE = 5
 """Bytes in front of and behind each row of a tile."""
@@ -108,8 +119,9 @@ class Tile:
         self.buffer[row % self.held.ring, BESIDE:-BESIDE] = whole[row, columns].ravel()
 
 
-def probe(case: Case) -> Probe:
+def probe(case: Case, kernels: KernelSet) -> Probe:
     model, inputs = quantize_case(case, case_graph(case))
+    model = with_kernels(model, kernels)
     maps = run_reference(model, inputs[:1], keep_maps=True).maps
     layer = next(layer for layer in model.layers if layer.output == "output")
     tensors = model.graph.node_inputs(layer.node)
@@ -127,7 +139,7 @@ def probe(case: Case) -> Probe:
 
 @pytest.fixture(scope="module")
 def probes() -> tuple[Probe, ...]:
-    return tuple(probe(case) for case in CASES)
+    return tuple(probe(case, kernels) for case, kernels in CASES)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +151,7 @@ def library(probes: Sequence[Probe], tmp_path_factory: pytest.TempPathFactory) -
     for index, each in enumerate(probes):
         lines += caller(index, each)
     Path(folder, "calls.c").write_text("\n".join(lines) + "\n")
-    flags = ["-std=c99", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE}"]
+    flags = ["-std=c99", "-DMK_DSP_EMULATED", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE}"]
     sources = [str(folder / "calls.c"), *map(str, sorted(SOURCE.glob("*.c")))]
     subprocess.run([find_tool("cc"), *flags, *sources, "-o", str(folder / "calls.so")], check=True)
     return ctypes.CDLL(str(folder / "calls.so"))
@@ -171,7 +183,7 @@ def caller(index: int, each: Probe) -> Iterator[str]:
     yield f"{{ (void)scratch; {kernel.function}({', '.join(arguments)}); }}"
 
 
-@pytest.mark.parametrize("index", range(len(CASES)), ids=[str(case) for case in CASES])
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[f"{case}-{kernels}" for case, kernels in CASES])
 def test_a_row_of_a_tile_needs_no_more_than_its_region(
     index: int, probes: Sequence[Probe], library: ctypes.CDLL
 ) -> None:

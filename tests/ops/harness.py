@@ -8,7 +8,7 @@ maps get them from 1x1 convolutions of one input, because a network has one.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ from mcukit.ops.requantize import Requantize
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.window import Window
 from mcukit.planning.planner import plan_layers
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.packing import map_of_bytes
 from mcukit.quantized.precision import INT8, Precision
@@ -90,8 +91,20 @@ def check(cases: Sequence[Case], target: str = "host") -> None:
         validate(graph)
         model, inputs = quantize_case(case, graph)
         expected = run_reference(model, inputs, keep_maps=True).maps
-        compare(case, "C", expected, run_c(model, inputs, target))
+        for form in kernel_sets(model):
+            compare(case, f"C ({form.kernels})", expected, run_c(form, inputs, target))
         compare(case, "TFLM", expected, run_micro(model, inputs))
+
+
+def kernel_sets(model: IntegerModel) -> Iterator[IntegerModel]:
+    """The model with each set of kernels that computes some of its layers with functions of its own."""
+    known: set[tuple[str | None, ...]] = set()
+    for kernels in KernelSet:
+        form = with_kernels(model, kernels)
+        functions = tuple(None if layer.kernel is None else layer.kernel.function for layer in form.steps)
+        if functions not in known:
+            known.add(functions)
+            yield form
 
 
 def compare(case: Case, executor: str, expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> None:

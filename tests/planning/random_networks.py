@@ -38,6 +38,7 @@ from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Stage
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 
 _SCALE = 1 / 64
@@ -117,7 +118,7 @@ class _Builder:
             self._head(self.maps[-1])
         graph = Graph("random", self.tensors, tuple(self.nodes), ("input",), self._outputs())
         validate(graph)
-        return lower(graph)
+        return lower(graph, self.generator.choice(tuple(KernelSet)))
 
     def _outputs(self) -> tuple[str, ...]:
         """What nobody reads, and sometimes a map in the middle."""

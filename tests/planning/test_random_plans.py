@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -14,6 +15,7 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Plan
 from mcukit.planning.planner import plan_of
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 from tests.planning.batch import Job, require_all_right
 from tests.planning.random_networks import random_inputs, random_network, random_stages
 
@@ -41,12 +43,13 @@ def described(model: IntegerModel, plan: Plan) -> str:
         operands = ", ".join(f"{name} {graph.tensors[name].shape}" for name in node.inputs)
         lines.append(f"  {node.output} {graph.tensors[node.output].shape} = {node.operator}({operands})")
     lines.append(f"  outputs {', '.join(graph.outputs)}")
+    lines += [f"  kernels: {model.kernels}"]
     return "\n".join([*lines, *(f"  {stage}" for stage in plan.stages), f"  pushed: {plan.pushed}"])
 
 
 def test_random_networks_under_random_plans() -> None:
     tried: set[int] = set()
-    schedules: set[str] = set()
+    schedules: set[tuple[str, KernelSet]] = set()
 
     # Every example is a case of its own already, that of a seed: there is nothing to make smaller.
     @settings(
@@ -63,9 +66,9 @@ def test_random_networks_under_random_plans() -> None:
         with tempfile.TemporaryDirectory() as folder:
             require_all_right(jobs, Path(folder))
         tried.update(batch)
-        schedules.update(stage.schedule for job in jobs for stage in job.plan.stages)
-        schedules.update("pushed" for job in jobs if job.plan.pushed)
+        schedules.update((stage.schedule, job.model.kernels) for job in jobs for stage in job.plan.stages)
+        schedules.update(("pushed", job.model.kernels) for job in jobs if job.plan.pushed)
 
     run()
     assert len(tried) >= 200
-    assert schedules == {"layers", "stream", "strips", "patches", "pushed"}
+    assert schedules == set(product(("layers", "stream", "strips", "patches", "pushed"), KernelSet))

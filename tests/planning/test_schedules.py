@@ -24,7 +24,8 @@ from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Plan, Stage
 from mcukit.planning.planner import plan_of
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from tests.ops import test_reshape
 from tests.ops.test_conv2d import conv
 from tests.ops.test_regions import AWKWARD, OF_EACH_OPERATOR
@@ -94,12 +95,12 @@ def jobs(title: str, model: IntegerModel, inputs: np.ndarray, planned: Iterator[
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_case_of_an_operator(operator: str, tmp_path: Path) -> None:
-    """OPERATORS are all that there are, as tests/ops/test_regions.py sees to."""
+    """OPERATORS are all that there are, as tests/ops/test_regions.py sees to. The sets of kernels take turns."""
     batch: list[Job] = []
-    for case in CASES:
-        if case.operator.op_name == operator:
-            model, inputs = lowered(embedded(case), case.seed)
-            batch += jobs(f"{case} ({case.operator})", model, inputs, plans(Dataflow(model)))
+    for number, case in enumerate(case for case in CASES if case.operator.op_name == operator):
+        model, inputs = lowered(embedded(case), case.seed)
+        model = with_kernels(model, tuple(KernelSet)[number % len(KernelSet)])
+        batch += jobs(f"{case} ({case.operator}, {model.kernels})", model, inputs, plans(Dataflow(model)))
     assert {schedule_of(job.plan) for job in batch} == {"layers", "stream", "pushed", "strips", "patches"}
     require_all_right(batch, tmp_path)
 

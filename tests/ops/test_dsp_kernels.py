@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DSP kernels in their own instructions: the cases of all operators that have such kernels, on emulated cores.
+
+A core starts once: all cases are branches of one network. That the same kernels give these bytes over the instructions
+in C, and keep to their memory, is tested on the host by the operators' own tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mcukit.calibration.float_model import FloatModel
+from mcukit.calibration.ranges import Range
+from mcukit.emulation.reference import run_reference
+from mcukit.graph.graph import Graph, Node, Tensor, map_shape
+from mcukit.ops.conv2d import Conv2d
+from mcukit.ops.resize_nearest import ResizeNearest
+from mcukit.ops.window import Window
+from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.quantized.lower import lower
+from mcukit.quantized.quantize import quantize_graph
+from tests.ops import test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected
+from tests.ops.harness import Case, case_graph, run_c
+from tests.ops.test_conv2d import conv
+from tests.ops.test_depthwise_conv2d import SAME3, depthwise
+
+LONG = (
+    # Every entry of the multiplying loop, and more than one turn of it.
+    *(conv(2, 4, 4 * count, 3, Window((1, 1)), seed=count) for count in (3, 4, 5, 6, 7, 8, 9, 10, 16, 17)),
+    # One pixel, two, and three; with an odd filter and without.
+    *(conv(1, width, 8, filters, Window((1, 1)), seed=width) for width in (1, 2, 3) for filters in (4, 5)),
+    # Rows of more columns than are computed together, in both strides.
+    depthwise(3, 67, 5, SAME3),
+    depthwise(5, 70, 4, Window((3, 3), (2, 2), pads=(0, 0, 1, 1))),
+    depthwise(4, 35, 4, Window((3, 3), (1, 2), pads=(2, 3, 1, 2))),
+    depthwise(6, 5, 4, Window((3, 3), (1, 1), (2, 1), pads=(2, 1, 2, 1))),
+    *(depthwise(6, 37, 4, Window((5, size), pads=(2, 3, 2, 3)), seed=size) for size in (5, 7)),
+    *(depthwise(6, 41, 6, Window((4, size), (1, 2), pads=(1, 3, 2, 3)), seed=size) for size in (5, 7)),
+    depthwise(9, 40, 5, Window((3, 3), (2, 3), (1, 2), pads=(1, 2, 1, 2))),
+)
+CASES = (
+    *(case for module in (test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected) for case in module.CASES),
+    *LONG,
+)
+INPUT = (1, 9, 9, 4)
+NARROW = 3
+"""Every such case gets ranges that ask for shifts to the left."""
+
+
+def merged(cases: Sequence[Case]) -> Graph:
+    """One network with each case's own network as a branch, whose input is made of the common one."""
+    tensors = {"input": Tensor("input", INPUT)}
+    nodes: list[Node] = []
+    generator = np.random.default_rng(0)
+    for number, case in enumerate(cases):
+        graph = case_graph(case)
+        height, width, channels = map_shape(graph.tensors["input"].shape)
+        names = {name: f"{number}/{name}" for name in graph.tensors}
+        tensors |= {names[name]: replace(tensor, name=names[name]) for name, tensor in graph.tensors.items()}
+        resized, weights, bias = (f"{number}/input/{part}" for part in ("resized", "weights", "bias"))
+        tensors[resized] = Tensor(resized, (1, height, width, INPUT[3]))
+        values = generator.standard_normal((channels, 1, 1, INPUT[3])).astype(np.float32)
+        tensors[weights] = Tensor(weights, values.shape, values)
+        tensors[bias] = Tensor(bias, (channels,), np.zeros(channels, np.float32))
+        spread = names["input"]
+        if len(graph.tensors["input"].shape) != len(INPUT):
+            raise ValueError(f"{case} begins with a vector")
+        nodes += [
+            Node(resized, ResizeNearest((height, width)), ("input",), resized),
+            Node(spread, Conv2d(Window((1, 1))), (resized, weights, bias), spread),
+        ]
+        nodes += [
+            Node(names[node.output], node.operator, tuple(names[name] for name in node.inputs), names[node.output])
+            for node in graph.nodes
+        ]
+    return Graph("probe", tensors, tuple(nodes), ("input",), (nodes[-1].output,))
+
+
+def quantized(graph: Graph) -> tuple[IntegerModel, np.ndarray]:
+    """The network with DSP kernels, and one input for it."""
+    generator = np.random.default_rng(1)
+    real = generator.uniform(-1.0, 2.0, INPUT).astype(np.float32)
+    maps = FloatModel(graph).run_nhwc(real)
+    ranges = {}
+    for name, values in maps.items():
+        number, _, last = name.partition("/")
+        # Outputs of a small part of what occurs have factors near 1 and beyond; most of their values are cut off.
+        part = 1 / (64 << int(number) % 4) if last == "output" and int(number) % NARROW == 0 else 1.0
+        low, high = float(values.min()) * part, float(values.max()) * part
+        ranges[name] = Range.around_zero(low, high)
+    model = lower(quantize_graph(graph, ranges), KernelSet.DSP)
+    assert model.input.quantization is not None
+    return model, model.input.quantization.quantize(real)
+
+
+@pytest.fixture(scope="module")
+def everything() -> tuple[IntegerModel, np.ndarray]:
+    return quantized(merged([case for case in CASES if len(case.maps[0]) == len(INPUT)]))
+
+
+def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray]) -> None:
+    model, _ = everything
+    functions = {layer.kernel.function for layer in model.layers if layer.kernel}
+    assert {name for name in functions if name.endswith("_dsp")} == {
+        "mk_add_s8_dsp",
+        "mk_conv2d_s8_dsp",
+        "mk_depthwise_conv2d_any_s8_dsp",
+        "mk_depthwise_conv2d_s8_dsp",
+        "mk_fully_connected_s8_dsp",
+    }
+    for function in ("mk_conv2d_s8_dsp", "mk_depthwise_conv2d_any_s8_dsp", "mk_depthwise_conv2d_s8_dsp"):
+        layers = [layer for layer in model.layers if layer.kernel and layer.kernel.function == function]
+        shifts = np.concatenate([layer.operator.arithmetic.shift for layer in layers])  # type: ignore[attr-defined]
+        assert (shifts < 0).any()
+        assert (shifts == 0).any()
+        assert (shifts > 0).any()
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33"])
+def test_bytes_agree(everything: tuple[IntegerModel, np.ndarray], target: str) -> None:
+    model, inputs = everything
+    expected = run_reference(model, inputs, keep_maps=True).maps
+    found = run_c(model, inputs, target)
+    assert len(found) == len(model.steps)
+    for name, values in found.items():
+        np.testing.assert_array_equal(expected[name], values, err_msg=f"'{name}' on {target}", strict=True)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sets of kernels: who chooses them, and that a build says which one it has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mcukit.boards import list_boards, load_board
+from mcukit.errors import McukitError
+from mcukit.planning.costs import list_cost_targets
+from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.workflow.build import Build, load_build
+from mcukit.workflow.kernels import chosen_kernels, kernels_for_target
+from mcukit.workflow.options import QuantizeOptions
+from mcukit.workflow.quantize import quantize
+
+
+def test_the_board_chooses_and_the_user_may_differ() -> None:
+    unset, portable, dsp = QuantizeOptions(), QuantizeOptions(kernels="portable"), QuantizeOptions(kernels="dsp")
+    f407, f103 = load_board("disco_f407vg"), load_board("bluepill_f103c8")
+    assert [chosen_kernels(unset, board) for board in (None, f407, f103)] == ["dsp", "dsp", "portable"]
+    assert {chosen_kernels(portable, board) for board in (None, f407, f103)} == {KernelSet.PORTABLE}
+    assert chosen_kernels(dsp, f407) is KernelSet.DSP
+
+
+@pytest.mark.parametrize(("kernels", "message"), [("fast", "there are no kernels 'fast'"), ("dsp", "no DSP instr")])
+def test_sets_that_cannot_be_are_refused(kernels: str, message: str) -> None:
+    with pytest.raises(McukitError, match=message) as caught:
+        chosen_kernels(QuantizeOptions(kernels=kernels), load_board("bluepill_f103c8"))
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.hint is not None, caught.value.exit_code) == ("--kernels", True, 2)
+
+
+def test_boards_have_the_kernels_of_their_cores() -> None:
+    assert {(board.dsp, board.kernels) for board in list_boards()} == {(True, "dsp"), (False, "portable")}
+
+
+def test_targets_have_the_kernels_of_their_cores() -> None:
+    found = {target: kernels_for_target(target).value for target in list_cost_targets()}
+    assert found == {
+        "cortex-m3": "portable",
+        "cortex-m33": "dsp",
+        "cortex-m4": "dsp",
+        "cortex-m7": "dsp",
+        "riscv32": "portable",
+    }
+
+
+@pytest.fixture(scope="module")
+def portable(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    return quantize(small_model, tmp_path_factory.mktemp("portable") / "build", QuantizeOptions(kernels="portable"))
+
+
+def test_a_build_says_which_kernels_it_has(small: Build, portable: Build) -> None:
+    for build, kernels in ((small, "dsp"), (portable, "portable")):
+        assert build.manifest["kernels"] == build.report["kernels"] == kernels
+        assert build.model.kernels == load_build(build.folder).model.kernels == kernels
+        code = (build.folder / "model" / "net.c").read_text()
+        assert ("mk_conv2d_s8_dsp(" in code, "mk_conv2d_s8(" in code) == (kernels == "dsp", kernels != "dsp")
+        assert ("Kernels: dsp" in code) == (kernels == "dsp")
+        banner = (build.folder / "firmware" / "src" / "mcukit_board.h").read_text()
+        assert 'MCUKIT_KERNELS "portable"' in banner
+        assert ('MCUKIT_KERNELS "dsp"' in banner) == (kernels == "dsp")
+
+
+def test_sets_differ_in_calls_and_scratch_memory_and_in_nothing_else(small: Build, portable: Build) -> None:
+    for name in ("net_weights.c", "net_weights.h"):
+        assert (small.folder / "model" / name).read_bytes() == (portable.folder / "model" / name).read_bytes()
+    assert small.plan.arena_bytes >= portable.plan.arena_bytes
+    assert small.report["weight_bytes"] == portable.report["weight_bytes"]
+
+
+def test_a_build_that_does_not_say_has_portable_kernels(portable: Build, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(portable.folder, tmp_path / "old"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["kernels"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert load_build(folder).model.kernels is KernelSet.PORTABLE
+
+
+def test_a_manifest_with_another_set_is_refused(portable: Build, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(portable.folder, tmp_path / "new"))
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"kernels": "mve"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(McukitError, match="makes no sense"):
+        load_build(folder)
