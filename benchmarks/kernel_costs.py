@@ -27,6 +27,8 @@ from benchmarks.support.shaped import Shaped
 from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError
 from mcukit.planning.kernel_features import KERNEL_FEATURES
+from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.workflow.kernels import kernels_for_target
 
 HERE = Path(__file__).resolve().parent
 TABLES = HERE.parent / "mcukit" / "planning" / "cost_tables"
@@ -65,7 +67,7 @@ def main(targets: tuple[str, ...], functions: tuple[str, ...], shapes: bool, out
     """Measures what kernels cost on emulated microcontrollers."""
     for target in targets or EMULATED:
         try:
-            fits = {name: _fit(name, target) for name in functions or KERNEL_SHAPES}
+            fits = {name: _fit(name, target) for name in functions or _functions(target)}
             text = _render(target, versions(target), fits)
         except McukitError as error:
             raise click.ClickException(str(error)) from error
@@ -78,6 +80,12 @@ def main(targets: tuple[str, ...], functions: tuple[str, ...], shapes: bool, out
         folder = output or TABLES
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{target}.toml").write_text(text, encoding="utf-8")
+
+
+def _functions(target: str) -> list[str]:
+    """The kernels that plans for a target are made with. DSP kernels of other targets only call the portable ones."""
+    has_dsp = kernels_for_target(target) is KernelSet.DSP
+    return [name for name in KERNEL_SHAPES if has_dsp or not name.endswith("_dsp")]
 
 
 def _fit(function: str, target: str) -> Fit:

@@ -119,6 +119,80 @@ _DEPTHWISE = (
     depthwise((8, 8, 20), Window((1, 1))),
 )
 
+_DSP_DEPTHWISE = (
+    *(
+        depthwise(source, Window((3, 3), stride, pads=pads))
+        for source, stride, pads in (
+            ((24, 24, 8), (1, 1), SAME_3X3),
+            ((24, 24, 16), (2, 2), (0, 0, 1, 1)),
+            ((23, 23, 16), (2, 2), SAME_3X3),
+            ((12, 12, 32), (1, 1), SAME_3X3),
+            ((12, 12, 32), (2, 2), (0, 0, 1, 1)),
+            ((6, 6, 64), (1, 1), SAME_3X3),
+            ((6, 6, 64), (2, 2), (0, 0, 1, 1)),
+            ((7, 7, 96), (2, 2), SAME_3X3),
+            ((3, 3, 128), (1, 1), SAME_3X3),
+            ((14, 14, 24), (1, 1), SAME_3X3),
+            ((3, 24, 8), (1, 1), (0, 0, 0, 0)),
+            ((3, 24, 1), (1, 1), (0, 0, 0, 0)),
+            ((3, 70, 4), (1, 1), SAME_3X3),
+            ((3, 80, 8), (1, 2), (0, 0, 0, 1)),
+            ((9, 24, 2), (1, 1), SAME_3X3),
+            ((8, 9, 3), (2, 2), SAME_3X3),
+            ((3, 9, 24), (1, 2), (0, 1, 0, 1)),
+            ((1, 24, 8), (1, 1), SAME_3X3),
+            ((2, 12, 16), (1, 1), SAME_3X3),
+            ((9, 11, 5), (1, 1), SAME_3X3),
+            ((1, 1, 40), (1, 1), SAME_3X3),
+            ((3, 3, 3), (1, 1), (0, 0, 0, 0)),
+            ((4, 6, 12), (1, 1), (3, 3, 3, 3)),
+            ((5, 1, 16), (1, 1), SAME_3X3),
+            ((5, 5, 24), (1, 1), SAME_3X3),
+            ((7, 7, 40), (1, 1), SAME_3X3),
+            ((6, 6, 6), (2, 2), (2, 2, 2, 2)),
+        )
+    ),
+    depthwise((10, 10, 12), Window((3, 3), dilation=(2, 1), pads=(2, 1, 2, 1))),
+)
+
+_ANY_DSP_DEPTHWISE = (
+    *(
+        depthwise(source, Window((size, size), (stride, stride), pads=(size // 2,) * 4))
+        for size in (5, 7)
+        for source, stride in (
+            ((14, 14, 16), 1),
+            ((14, 14, 16), 2),
+            ((7, 7, 48), 1),
+            ((10, 20, 8), 1),
+            ((9, 24, 6), 2),
+            ((8, 9, 3), 1),
+        )
+    ),
+    *(
+        depthwise(source, window)
+        for source, window in (
+            ((5, 24, 8), Window((5, 5))),
+            ((6, 23, 1), Window((5, 5))),
+            ((9, 16, 5), Window((7, 7), (1, 2))),
+            ((12, 6, 20), Window((9, 5), (2, 1), pads=(4, 2, 4, 2))),
+            ((1, 20, 6), Window((1, 5), pads=(0, 2, 0, 2))),
+            ((1, 24, 16), Window((1, 7), pads=(0, 3, 0, 3))),
+            ((10, 10, 12), Window((3, 3), dilation=(2, 2), pads=(2, 2, 2, 2))),
+            ((12, 12, 16), Window((3, 3), (3, 3), pads=SAME_3X3)),
+            ((24, 5, 8), Window((10, 4), (2, 2), pads=(4, 1, 5, 1))),
+            ((8, 8, 20), Window((1, 1))),
+            ((1, 24, 4), Window((1, 1))),
+            ((24, 1, 24), Window((3, 1), pads=(1, 0, 1, 0))),
+            ((6, 12, 32), Window((2, 2), (2, 2))),
+            ((8, 40, 4), Window((2, 4), pads=(0, 1, 0, 2))),
+            ((11, 11, 2), Window((4, 4), pads=(1, 1, 2, 2))),
+            ((9, 9, 24), Window((5, 5), dilation=(1, 2), pads=(2, 4, 2, 4))),
+            ((7, 9, 40), Window((9, 9), pads=(4, 4, 4, 4))),
+            ((16, 18, 8), Window((3, 11), pads=(1, 5, 1, 5))),
+        )
+    ),
+)
+
 _SOURCES = (
     (1, 1, 1),
     (1, 1, 64),
@@ -192,15 +266,21 @@ _SOFTMAXES = ((1, 10), (1, 2), (1, 1000), (1, 7, 5, 4), (1, 1, 12, 16), (1, 12, 
 _VECTORS = (
     ((1, 64), 10), ((1, 256), 2), ((1, 400), 12), ((1, 4, 4, 16), 10), ((1, 7, 5, 3), 9), ((1, 16, 1, 4), 32),
     ((1, 10), 1), ((1, 3), 64), ((1, 1, 1, 96), 33), ((1, 20, 2, 1), 4), ((1, 5), 100), ((1, 1000), 3),
+    ((1, 7), 8), ((1, 9, 1, 3), 6), ((1, 512), 20), ((1, 3, 3, 9), 7),
 )  # fmt: skip
 
 KERNEL_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_add_s8": _sums(Add),
+    "mk_add_s8_dsp": tuple(Shaped(Add(RELU), ((1, *source),) * 2) for source in _WORDY_SOURCES),
     "mk_average_pool_s8": _pools(AveragePool),
     "mk_concat_s8": _concats(),
     "mk_conv2d_s8": _CONVOLUTIONS,
+    "mk_conv2d_s8_dsp": _CONVOLUTIONS,
     "mk_depthwise_conv2d_s8": _DEPTHWISE,
+    "mk_depthwise_conv2d_any_s8_dsp": _ANY_DSP_DEPTHWISE,
+    "mk_depthwise_conv2d_s8_dsp": _DSP_DEPTHWISE,
     "mk_fully_connected_s8": tuple(fully_connected(source, outputs) for source, outputs in _VECTORS),
+    "mk_fully_connected_s8_dsp": tuple(fully_connected(source, outputs) for source, outputs in _VECTORS),
     "mk_lookup_s8": tuple(Shaped(HardSwish(), ((1, *source),)) for source in _WORDY_SOURCES),
     "mk_max_pool_s8": _pools(MaxPool),
     "mk_mean_s8": tuple(Shaped(Mean(), ((1, *source),)) for source in _WORDY_SOURCES),

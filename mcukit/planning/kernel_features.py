@@ -4,7 +4,8 @@
 A count is exact: it follows from the loops of the C file. What one unit of it takes is measured, for each target, by
 benchmarks/kernel_costs.py. Whoever changes the loops of a kernel changes its entry here and runs that again.
 
-Those of kernels for packed maps and weights are in packed_filter_features.py and packed_map_features.py.
+Those of DSP kernels are in dsp_features.py, those of kernels for packed maps and weights in packed_filter_features.py
+and packed_map_features.py.
 "odd" bytes are those that memcpy can't move word by word, because pixels don't start on words.
 """
 
@@ -21,6 +22,7 @@ from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.region import Region
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.pad import Pad
+from mcukit.planning.dsp_features import DSP_FEATURES
 from mcukit.planning.feature_counting import (
     WORD,
     Counter,
@@ -297,6 +299,7 @@ KERNEL_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
         "mk_resize_nearest_s8": KernelFeatures(("calls", "rows", "pixels", *_COPIES), _resize_nearest),
         "mk_softmax_s8": KernelFeatures(("calls", "rows", "pixels", "values"), _softmax),
         "mk_sub_s8": _ELEMENTWISE,
+        **DSP_FEATURES,
         **PACKED_FILTER_FEATURES,
         **PACKED_MAP_FEATURES,
     }

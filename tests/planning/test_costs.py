@@ -31,9 +31,12 @@ from mcukit.ops.window import Window
 from mcukit.planning import costs
 from mcukit.planning.costs import DEFAULT_TARGET, list_cost_targets, load_costs, read_costs
 from mcukit.planning.kernel_features import KERNEL_FEATURES
+from mcukit.quantized.integer import with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.resources import firmware_dir
 from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import emulate
+from mcukit.workflow.kernels import kernels_for_target
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 from tests.ops.harness import Case
 from tests.planning import test_packed_costs
@@ -59,6 +62,15 @@ BY_ROWS = (
     Case(Softmax(), maps=((1, 6, 5, 4),)),
 )  # fmt: skip
 ALL_BY_ROWS = (*BY_ROWS, *test_packed_costs.BY_ROWS)
+IN_PORTABLE = tuple((case, KernelSet.PORTABLE) for case in ALL_BY_ROWS)
+IN_DSP = tuple(
+    (case, KernelSet.DSP)
+    for case in (
+        *BY_ROWS[:4],
+        BY_ROWS[6],
+        Case(DepthwiseConv2d(Window((3, 3), (2, 2), pads=(0, 0, 1, 1))), ((1, 9, 12, 5),), ((1, 3, 3, 5), (5,))),
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +82,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Build:
 @pytest.mark.parametrize("target", EMULATED)
 def test_estimates_of_a_network_are_near_the_emulators_counts(demo: Build, target: str) -> None:
     table, graph = load_costs(target), demo.model.graph
+    # Where there are no DSP instructions, DSP kernels call the portable ones.
+    model = with_kernels(demo.model, kernels_for_target(target))
+    assert demo.model.kernels is KernelSet.DSP
+    assert all(table.covers(layer) for layer in model.layers)
     estimates = {
         layer.name: table.instructions(layer, graph, whole_region(graph.tensors[layer.output]))
-        for layer in demo.model.layers
+        for layer in model.layers
     }
     run = emulate(demo, target)
     assert run.instructions is not None
-    assert sum(estimates.values()) == pytest.approx(run.instructions, rel=0.05)
+    assert sum(estimates.values()) == pytest.approx(run.instructions, rel=0.03)
     large = [layer for layer in run.layers if layer.instructions > 0.01 * run.instructions]
     assert len(large) >= 10
     for layer in large:
@@ -92,10 +108,13 @@ def test_every_emulated_target_has_a_table() -> None:
 def test_tables_cover_every_kernel(target: str) -> None:
     table = load_costs(target)
     sources = firmware_dir() / "mcukit_nn" / "src"
-    kernels = {path.stem for pattern in ("mk_*_s8.c", "mk_*_packed.c") for path in sources.glob(pattern)}
+    patterns = ("mk_*_s8.c", "mk_*_packed.c", "mk_*_dsp.c")
+    kernels = {path.stem for pattern in patterns for path in sources.glob(pattern)}
     assert table.target == target
-    assert len(kernels) >= 28
-    assert kernels == set(KERNEL_FEATURES) == set(table.kernels)
+    assert len(kernels) >= 32
+    assert kernels == set(KERNEL_FEATURES)
+    has_dsp = kernels_for_target(target) is KernelSet.DSP
+    assert set(table.kernels) == {name for name in kernels if has_dsp or not name.endswith("_dsp")}
     for function, cost in table.kernels.items():
         assert len(cost.coefficients) == len(KERNEL_FEATURES[function].names)
         assert any(cost.coefficients)
@@ -149,18 +168,18 @@ def test_macs_stand_in_for_kernels_without_an_entry() -> None:
     assert table.instructions(layer, graph, Region(2, 4, 1, 6), calls=2) == 10 * 8 * 27
 
 
-@pytest.mark.parametrize("case", ALL_BY_ROWS, ids=str)
-def test_rows_apart_cost_what_they_cost_together_and_a_call_each(case: Case) -> None:
-    layer, graph = lowered(case)
+@pytest.mark.parametrize(("case", "kernels"), [*IN_PORTABLE, *IN_DSP], ids=str)
+def test_rows_apart_cost_what_they_cost_together_and_a_call_each(case: Case, kernels: KernelSet) -> None:
+    layer, graph = lowered(case, kernels)
     cost = load_costs().for_layer(layer, graph)
     height, width, _ = map_shape(graph.tensors[layer.output].shape)
     rows = [cost.counter(Region(row, row + 1, 0, width), 1) for row in range(height)]
     assert tuple(map(sum, zip(*rows, strict=True))) == cost.counter(Region(0, height, 0, width), height)
 
 
-@pytest.mark.parametrize("case", ALL_BY_ROWS, ids=str)
-def test_columns_cost_what_the_whole_costs_and_more(case: Case) -> None:
-    layer, graph = lowered(case)
+@pytest.mark.parametrize(("case", "kernels"), [*IN_PORTABLE, *IN_DSP], ids=str)
+def test_columns_cost_what_the_whole_costs_and_more(case: Case, kernels: KernelSet) -> None:
+    layer, graph = lowered(case, kernels)
     cost = load_costs().for_layer(layer, graph)
     height, width, _ = map_shape(graph.tensors[layer.output].shape)
     whole = cost.instructions(Region(0, height, 0, width))

@@ -45,6 +45,7 @@ from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.planning.packed_filter_features import SEGMENT_FILTERS
 from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel, Layer
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision, quantization_groups, widest_choice
 from mcukit.quantized.quantize import quantize_graph
@@ -77,11 +78,11 @@ BY_ROWS = (
 )  # fmt: skip
 
 
-def lowered(case: Case) -> tuple[Layer, Graph]:
+def lowered(case: Case, kernels: KernelSet = KernelSet.PORTABLE) -> tuple[Layer, Graph]:
     """The layer that a case is about, with the network around it."""
     graph = case_graph(case)
     ranges = {tensor.name: Range(-4.0, 4.0) for tensor in graph.maps()}
-    model = lower(quantize_graph(graph, ranges, case.precision(graph)))
+    model = lower(quantize_graph(graph, ranges, case.precision(graph)), kernels)
     return next(layer for layer in model.layers if layer.output == "output"), model.graph
 
 
