@@ -199,7 +199,7 @@ def test_narrow_tiles_count_with_their_own_kernels() -> None:
     assert estimates[()] != estimates[((0, 0),)]
 
 
-@pytest.mark.parametrize("choice", [choice for choice, given in CHOICES.items() if "test" not in given])
+@pytest.mark.parametrize("choice", CHOICES)
 def test_standard_operators_compute_the_same_bytes(choice: str) -> None:
     """In TFLite Micro's own interpreter, tile by tile."""
     pytest.importorskip("tflite_micro", reason="the tflite-micro package is not installed")
@@ -211,11 +211,3 @@ def test_standard_operators_compute_the_same_bytes(choice: str) -> None:
     outputs = run_tflm(write_tflite(patched), inputs)
 
     np.testing.assert_array_equal(outputs[0], run_reference(model, inputs).outputs[0])
-
-
-def test_standard_operators_cannot_choose_by_value() -> None:
-    model, _ = branched(**CHOICES["by value"])
-    stage = branch_stage(Dataflow(model))
-    assert stage is not None
-    with pytest.raises(McukitError, match="can't choose a tile's precision by its values"):
-        build_patched_tflite(model, (stage,))
