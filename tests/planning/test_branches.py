@@ -16,6 +16,7 @@ from mcukit.emulation.planned_reference import run_planned_reference
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
+from mcukit.export.names import file_stem
 from mcukit.export.tflite_patches import build_patched_tflite
 from mcukit.graph.graph import Graph
 from mcukit.ops.activation import RELU
@@ -140,7 +141,7 @@ def test_wide_tiles_are_those_of_the_plain_network_and_narrow_ones_are_not() -> 
 
 def test_weights_that_both_forms_have_are_written_once() -> None:
     model, _ = branched(wide=((0, 0),))
-    text = generate_c(model, plans(model)[0])["network_weights.c"]
+    text = generate_c(model, plans(model)[0])[f"{file_stem(model.name)}_weights.c"]
 
     assert text.count("conv2d4_weights[") == 1
     assert "conv2d4_narrow_weights" not in text

@@ -14,6 +14,7 @@ import pytest
 
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
+from mcukit.export.names import file_stem
 from mcukit.planning.check import check_plan
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.layout import Layout
@@ -231,7 +232,7 @@ def only_overwrites_itself(messages: Sequence[str]) -> bool:
 @pytest.mark.parametrize("pair", TABLE, ids=", ".join)
 def test_the_arena_is_what_its_buffers_take(pair: tuple[str, str]) -> None:
     each = job(*pair)
-    declared = re.search(r"_ARENA_BYTES (\d+)", generate_c(each.model, each.plan)["network.h"])
+    declared = re.search(r"_ARENA_BYTES (\d+)", generate_c(each.model, each.plan)[f"{file_stem(each.model.name)}.h"])
     assert declared is not None
     ends = [place.end for place in (*each.plan.maps.values(), *each.plan.scratch.values())]
     assert int(declared[1]) == each.plan.arena_bytes == -(-max(ends) // 4) * 4
