@@ -3,8 +3,18 @@
 
 from __future__ import annotations
 
-__all__ = ["BAUD", "SerialPort", "attached_port", "check_port", "emulated_name", "open_port", "serial_ports"]
+__all__ = [
+    "BAUD",
+    "SerialPort",
+    "attached_port",
+    "check_port",
+    "emulated_name",
+    "open_port",
+    "require_port",
+    "serial_ports",
+]
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -86,6 +96,17 @@ def check_port(port: str) -> None:
     elif not port.strip() or "\0" in port or "://" in port:
         hint = f"give {_KINDS}"
         raise McukitError("wrong-port", "this is no port", where=port or "--port", hint=hint, exit_code=2)
+
+
+def require_port(port: str) -> None:
+    """Raises McukitError "board-unreachable" for a serial port that is not there, before minutes are spent."""
+    if os.name == "posix" and "://" not in port and emulated_name(port) is None and not Path(port).exists():
+        raise McukitError(
+            "board-unreachable",
+            "there is no such serial port",
+            where=port,
+            hint="is the board connected, and powered? Without --port the only board that is attached is taken",
+        )
 
 
 def open_port(port: str, baud: int, project_folder: Path) -> Transport:

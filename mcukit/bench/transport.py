@@ -28,7 +28,7 @@ try:
     _PORT_ERRORS: tuple[type[Exception], ...] = (OSError, termios.error)
 except ImportError:
     _PORT_ERRORS = (OSError,)
-_OPEN_ERRORS: tuple[type[Exception], ...] = (*_PORT_ERRORS, ValueError)
+_OPEN_ERRORS: tuple[type[Exception], ...] = (*_PORT_ERRORS, ValueError, OverflowError)
 
 _WRITE_SECONDS = 10.0
 _READ_BYTES = 4096

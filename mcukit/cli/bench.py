@@ -69,6 +69,9 @@ def bench(  # noqa: PLR0913 - one parameter per option
     from mcukit.workflow.benchmark import benchmark as run
     from mcukit.workflow.build import load_build
 
+    if out is not None and table is not None and out.resolve() == table.resolve():
+        message, hint = f"it is the file of --out, '{out}', too", "give another one"
+        raise McukitError("wrong-option", message, where="--csv", hint=hint, exit_code=2)
     loaded = load_build(build)
     for file in (out, table):
         if file is not None:

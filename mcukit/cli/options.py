@@ -73,7 +73,10 @@ port_option = click.option(
     f"{TARGETS_HELP}. Default: the only board attached over USB.",
 )
 baud_option = click.option(
-    "--baud", type=click.IntRange(min=1), metavar="N", help="Of a serial port. Default: as the build's firmware has it."
+    "--baud",
+    type=click.IntRange(1, 20_000_000),
+    metavar="N",
+    help="Of a serial port. Default: as the build's firmware has it.",
 )
 
 

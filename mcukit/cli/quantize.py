@@ -104,7 +104,7 @@ def quantize(  # noqa: PLR0913, PLR0917 - one parameter per option
         output.warn(problem)
     for problem in _not_measured(build):
         output.warn(problem)
-    for problem in _dear_bits(build, options):
+    for problem in (*_dear_bits(build, options), *_nothing_narrowed(build, options)):
         output.warn(problem)
     fields = {**build.report, "build": str(build.folder)}
     output.result(fields, lambda: [*build_view(build.report), *_next_steps(build)])
@@ -134,6 +134,21 @@ def _dear_bits(build: Build, options: QuantizeOptions) -> list[Problem]:
     message = "fewer bits make more BitOPs than 8 bits without patches, because of what patches compute again"
     hint = "take fewer patches (--sram with more bytes), or --search sensitivity, which needs none"
     return [Problem("more-bitops", message, hint=hint)]
+
+
+def _nothing_narrowed(build: Build, options: QuantizeOptions) -> list[Problem]:
+    """Why --bits auto left 8 bits everywhere."""
+    precision = build.report["precision"]
+    counts = [*precision["maps"].items(), *precision["weights"].items()]
+    if options.bits is None or precision["branches"] or any(count for bits, count in counts if bits != "8"):
+        return []
+    budget = build.report["budget"]
+    if budget["sram"] is None and budget["flash"] is None:
+        message, hint = "no bits were worth their error: all maps and weights keep 8", "allow more with --max-error"
+    else:
+        message = "8 bits fit the budget, so that nothing was narrowed"
+        hint = "for fewer BitOPs all the same, say how many: --bitops 2"
+    return [Problem("nothing-narrowed", message, hint=hint)]
 
 
 def _doubtful_input(build: Build) -> list[Problem]:

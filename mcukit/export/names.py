@@ -16,8 +16,8 @@ _RESERVED = frozenset(
         """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdarg stdbool stddef
         stdint stdio stdlib string tgmath time wchar wctype
 
-        application banner clock frame known known_answer network port port_serial run semihosting serial session text
-        text_out trace trace_link trace_rows
+        application banner clock frame known known_answer mcukit network port port_serial run semihosting serial session
+        text text_out trace trace_link trace_rows
 
         adc arduino boot can core dac dma eeprom esp esp_timer exti flash gpio hal heap i2c i2s interrupt ledc loop lwip
         mem nvs nvs_flash pinmap power print pwm rtc sd server setup sntp spi stm32 stream sys systick tick timer twi

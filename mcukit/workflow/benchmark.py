@@ -17,7 +17,7 @@ from mcukit.bench.link import Timing
 from mcukit.bench.result import BenchResult, Estimate, LayerTicks, Ticks, clock_of
 from mcukit.errors import McukitError
 from mcukit.quantized.branches import narrow_name
-from mcukit.workflow.board import connected
+from mcukit.workflow.board import connected, run_on_board
 from mcukit.workflow.build import Build
 from mcukit.workflow.execute import execute
 from mcukit.workflow.progress import Progress, no_progress
@@ -48,12 +48,15 @@ def benchmark(
     """
     if runs < 1 or warm_up < 0:
         raise ValueError("at least one run, and no negative number of runs before it")
-    fed = random_inputs(build, 1) if inputs is None else inputs
+    # Where values decide about tiles, the second random input has tiles of both forms.
+    fed = random_inputs(build, 2)[1:] if inputs is None else inputs
     expected = execute(build, "reference", fed).outputs
     if expected is None:
         raise AssertionError("the reference has outputs")
     with connected(build, port, baud=baud, timing=timing) as client:
         board = client.board()
+        if len(build.model.outputs) > 1:
+            _check_all_outputs(build, client, fed, progress)
         profiles = _profiles(build, client, fed, expected, (warm_up, runs), progress)
         if board.layers != len(build.model.steps):
             raise McukitError(
@@ -71,7 +74,7 @@ def benchmark(
             runs=runs,
             warm_up=warm_up,
             total=Ticks.of([profile.inference.ticks for profile in profiles]),
-            layers=_layers(build, profiles),
+            layers=_layers(build, profiles, len(fed)),
             estimate=_estimate(build.report),
         )
 
@@ -102,24 +105,54 @@ def _profiles(
     return profiles
 
 
+def _check_all_outputs(build: Build, client: BoardClient, inputs: npt.NDArray[np.int8], progress: Progress) -> None:
+    """Compares the outputs that only their layers show, once for each input: an inference hands over the first one."""
+    expected = execute(build, "reference", inputs, maps=True).maps
+    found = run_on_board(build, client, inputs, maps=True, progress=progress).maps
+    for tensor in build.model.outputs[1:]:
+        source = _computed(build, tensor.name)
+        wrong = int(np.count_nonzero(found[source].ravel() != expected[source].ravel()))
+        if wrong:
+            raise _wrong_output(build, client.port, f"{wrong} of {expected[source].size} bytes of '{tensor.name}'")
+
+
+def _computed(build: Build, name: str) -> str:
+    """The map that a layer computes of which an output is a view, or the output itself."""
+    by_output = {layer.output: layer for layer in build.model.layers}
+    while by_output[name].kernel is None:
+        name = by_output[name].inputs[0]
+    return name
+
+
 def _check_output(build: Build, port: str, inference: Inference, expected: npt.NDArray[np.int8]) -> None:
     wrong = int(np.count_nonzero(inference.output != expected.ravel()))
     if wrong:
-        raise McukitError(
-            "wrong-output",
-            f"{wrong} of {expected.size} bytes of the output are not the reference's",
-            where=port,
-            hint=f"see where that begins: mcukit verify {quote(str(build.folder))} --port {quote(port)} --per-layer",
-        )
+        raise _wrong_output(build, port, f"{wrong} of {expected.size} bytes of the output")
 
 
-def _layers(build: Build, profiles: list[Profile]) -> tuple[LayerTicks, ...]:
+def _wrong_output(build: Build, port: str, what: str) -> McukitError:
+    return McukitError(
+        "wrong-output",
+        f"{what} are not the reference's",
+        where=port,
+        hint=f"see where that begins: mcukit verify {quote(str(build.folder))} --port {quote(port)} --per-layer",
+    )
+
+
+def _layers(build: Build, profiles: list[Profile], inputs: int) -> tuple[LayerTicks, ...]:
+    """Of the runs with the input of the median run: other inputs may run other layers, and a mix of them tells nothing.
+
+    inputs: how many there are; runs take them in turn.
+    """
+    median = Ticks.of([profile.inference.ticks for profile in profiles]).median
+    typical = next(index for index, profile in enumerate(profiles) if profile.inference.ticks == median)
+    alike = profiles[typical % inputs :: inputs]
     counted = _counts(build)
     layers = []
     for index, layer in enumerate(build.model.steps):
         operator, graph = layer.node.operator, build.model.graph_of(layer)
         macs = operator.macs(graph.node_inputs(layer.node), graph.tensors[layer.output])
-        ticks = Ticks.of([profile.layer_ticks[index] for profile in profiles])
+        ticks = Ticks.of([profile.layer_ticks[index] for profile in alike])
         layers.append(LayerTicks(layer.name, operator.op_name, macs, ticks, counted.get(layer.name)))
     return tuple(layers)
 

@@ -67,7 +67,7 @@ class Budget:
         raise McukitError(
             "budget-exceeded",
             f"it takes {needed:,} bytes of flash ({weight_bytes:,} of {parts}) and the budget is {self.flash:,}",
-            hint="choose a board with more flash or a smaller network",
+            hint="choose more flash or a smaller network; weights of fewer bits take less: --bits auto --bitops 2",
         )
 
 

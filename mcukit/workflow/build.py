@@ -38,7 +38,15 @@ _NEEDED = ("model/quantized.npz", "plan.json", "report.json")
 _MADE_FROM_A_BUILD = re.compile(r"firmware/(\.pio/|\.emulated/|(.+/)?__pycache__/)")
 """What PlatformIO and emulated boards leave in a project: it is made again whenever that is built and flashed."""
 
-_KIND = FolderKind("a build", lambda manifest: "mcukit" in manifest and "export" not in manifest, _MADE_FROM_A_BUILD)
+_MADE_FOR_EDITING = re.compile(r"firmware/platformio\.ini$")
+"""How PlatformIO uploads and what else it adds is up to whoever has the board."""
+
+_KIND = FolderKind(
+    "a build",
+    lambda manifest: "mcukit" in manifest and "export" not in manifest,
+    _MADE_FROM_A_BUILD,
+    _MADE_FOR_EDITING,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +131,7 @@ def load_build(folder: Path) -> Build:
         path = folder / name
         if "\0" in name or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise _invalid(folder, f"'{name}' is missing")
-        if hashlib.sha256(_read(path)).hexdigest() != digest:
+        if not _MADE_FOR_EDITING.match(name) and hashlib.sha256(_read(path)).hexdigest() != digest:
             raise _invalid(folder, f"'{name}' was changed after it was written")
     for name in _NEEDED:
         if name not in files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["EXPORT_FORMATS", "Export", "export_build"]
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -192,7 +193,7 @@ def _output_path(build: Build, to: str, output: Path | None) -> Path:
 
 def _kind(to: str) -> FolderKind:
     name = {"arduino": "an Arduino export", "cmake": "a CMake export"}.get(to, "an ESP-IDF export")
-    return FolderKind(name, lambda manifest: manifest.get("export") == to, keeps_edits=True)
+    return FolderKind(name, lambda manifest: manifest.get("export") == to, edited=re.compile(""))
 
 
 def _manifest(build: Build, to: str) -> dict[str, object]:

@@ -16,7 +16,7 @@ from mcukit.bench.firmware import SerialOptions, build_serial_program, firmware_
 from mcukit.bench.images import emulated_image_path
 from mcukit.bench.link import Timing
 from mcukit.bench.pio import find_pio, upload
-from mcukit.bench.ports import attached_port, check_port, emulated_name
+from mcukit.bench.ports import attached_port, check_port, emulated_name, require_port
 from mcukit.bench.project import ProjectEnvironment, choose_environment, project_environments
 from mcukit.bench.protocol import Feature
 from mcukit.emulation.targets import EMULATED_BOARDS, Target
@@ -134,6 +134,7 @@ def _flash_board(
     pio = find_pio()
     # A board that is missing is noticed before minutes go into its firmware.
     line = port if port is not None else attached_port()
+    require_port(line)
     progress("build and upload", 0, 1)
     upload(pio, project_folder(build), chosen.name, upload_port or _upload_port(chosen, line))
     progress("build and upload", 1, 1)

@@ -28,13 +28,13 @@ class FolderKind:
 
     name: what it is, as in "a build". wrote: whether the content of a manifest.json is that of such a folder.
     leftovers: how paths begin that tools make in it again and again; these go with the folder.
-    keeps_edits: whether files that were changed since are the user's, so that the folder is not replaced.
+    edited: files that are the user's once they were changed, so that the folder is not replaced then.
     """
 
     name: str
     wrote: Callable[[Mapping[str, Any]], bool]
     leftovers: re.Pattern[str] | None = None
-    keeps_edits: bool = False
+    edited: re.Pattern[str] | None = None
 
     def with_manifest(self, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str, bytes]:
         """The files and manifest.json, which lists them with their hashes."""
@@ -51,7 +51,7 @@ class FolderKind:
                 continue
             if name not in listed:
                 return f"it holds '{name}', which is no part of {self.name}"
-            if self.keeps_edits and _digest(found[name]()) != listed[name]:
+            if self.edited is not None and self.edited.match(name) and _digest(found[name]()) != listed[name]:
                 return f"it holds '{name}', which was changed after it was written"
         return None
 

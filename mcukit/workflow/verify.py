@@ -103,7 +103,8 @@ def verify(
         )
     if on is None:
         with connected(build, _attached_port() if port is None else port, baud=baud, timing=timing) as client:
-            return _verify_board(build, client, fed, per_layer, progress)
+            # Firmware hands over the first output; what others hold is seen where layers compute it.
+            return _verify_board(build, client, fed, per_layer or len(build.model.outputs) > 1, progress)
     found = execute(build, on, fed, maps=True)
     if not found.maps and found.outputs is None:
         raise McukitError(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BOARD", "large_build", "tiny_build"]
+__all__ = ["BOARD", "large_build", "tiny_build", "two_headed_build"]
 
 from pathlib import Path
 
@@ -44,3 +44,20 @@ def large_build(folder: Path, channels: int) -> mcukit.Build:
     np.save(folder / "images.npy", np.random.default_rng(7).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8))
     options = mcukit.QuantizeOptions(folder / "images.npy", mcukit.Preprocessing(1 / 255), plan="layers")
     return mcukit.quantize(model, folder / f"large{channels}", options)
+
+
+def two_headed_build(folder: Path) -> mcukit.Build:
+    """A network with two outputs, of which the second one is computed last."""
+    model = folder / "heads.onnx"
+    nodes = """
+        c = Conv<strides=[2,2]>(x, weights, offset)
+        p = GlobalAveragePool(c)
+        f = Flatten(p)
+        y = Gemm<transB=1>(f, first)
+        z = Gemm<transB=1>(f, second, shift)
+    """
+    constants = {"weights": (4, 3, 3, 3), "offset": (4,), "first": (6, 4), "second": (5, 4), "shift": (5,)}
+    model.write_bytes(network("(float[N,3,8,8] x) => (float[N,6] y, float[N,5] z)", nodes, constants))
+    np.save(folder / "images.npy", np.random.default_rng(7).integers(0, 256, (8, 8, 8, 3)).astype(np.uint8))
+    options = mcukit.QuantizeOptions(folder / "images.npy", mcukit.Preprocessing(1 / 255))
+    return mcukit.quantize(model, folder / "heads", options)

@@ -25,11 +25,11 @@ from mcukit.bench.result import Clock
 from mcukit.emulation.targets import EMULATED_BOARDS
 from mcukit.errors import McukitError
 from mcukit.workflow.verify import random_inputs
-from tests.bench.boards import large_build
+from tests.bench.boards import large_build, two_headed_build
 from tests.bench.faulty_board import Faults, FaultyBoard
 
-# The first number of the first array of 32 bits.
-BIAS = re.compile(r"(int32_t [^;]*?= *\{\s*)(-?\d+)")
+# The first number of an array of biases.
+BIAS = re.compile(r"(int32_t \w+_bias\[\d+\] = *\{\s*)(-?\d+)")
 
 MACHINES = ("stm32f405", "cortex-m7")
 VWW = Path(__file__).parents[3] / "shared" / "models" / "vww" / "vww_96_int8.tflite"
@@ -188,19 +188,22 @@ def test_a_damaged_image_is_an_error(build: mcukit.Build, tmp_path: Path) -> Non
     assert error_of(lambda: mcukit.verify(copied, port="emulated:stm32f405"))[0] == "board-unreachable"
 
 
+def program_with_a_wrong_bias(build: mcukit.Build, which: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Firmware with another first bias in the layer at a position, that says that it is the build's."""
+    sources, told = build.c_sources(), model_hash(build.c_sources())
+    wrong = Path(shutil.copytree(sources.model_dir, folder / "wrong"))
+    file = wrong / f"{build.name}_weights.c"
+    text = file.read_text()
+    bias = list(BIAS.finditer(text))[which]
+    file.write_text(f"{text[: bias.start()]}{bias[1]}{int(bias[2]) + 40000}{text[bias.end() :]}")
+    monkeypatch.setattr("mcukit.bench.firmware.model_hash", lambda _: told)
+    return build_serial_program(replace(sources, model_dir=wrong), EMULATED_BOARDS["host"], folder, SerialOptions())
+
+
 def test_wrong_bytes_are_found_and_their_layer_is_named(
     build: mcukit.Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The board runs code with one wrong bias, and says that it runs this build's.
-    sources, told = build.c_sources(), model_hash(build.c_sources())
-    wrong = Path(shutil.copytree(sources.model_dir, tmp_path / "wrong"))
-    file = wrong / "tiny_weights.c"
-    text = file.read_text()
-    file.write_text(BIAS.sub(lambda found: f"{found[1]}{int(found[2]) + 40000}", text, count=1))
-    assert file.read_text() != text
-    monkeypatch.setattr("mcukit.bench.firmware.model_hash", lambda _: told)
-    changed = replace(sources, model_dir=wrong)
-    program = build_serial_program(changed, EMULATED_BOARDS["host"], tmp_path, SerialOptions())
+    program = program_with_a_wrong_bias(build, 0, tmp_path, monkeypatch)
     with FaultyBoard([str(program)], Faults()) as board:
         for per_layer in (False, True):
             found = mcukit.verify(build, port=board.port, per_layer=per_layer)
@@ -208,6 +211,21 @@ def test_wrong_bytes_are_found_and_their_layer_is_named(
             assert found.first_difference is not None
             assert found.first_difference.layer == build.model.layers[0].name
         assert error_of(lambda: mcukit.benchmark(build, board.port))[0] == "wrong-output"
+
+
+def test_every_output_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = two_headed_build(tmp_path)
+    mcukit.flash(build, "emulated:host")
+    assert mcukit.verify(build, port="emulated:host").equal
+    assert mcukit.benchmark(build, "emulated:host", runs=1).total.median > 0
+    program = program_with_a_wrong_bias(build, -1, tmp_path, monkeypatch)
+    with FaultyBoard([str(program)], Faults()) as board:
+        found = mcukit.verify(build, port=board.port)
+        assert found.first_difference is not None
+        assert found.first_difference.layer == build.model.layers[-1].name
+        code, text = error_of(lambda: mcukit.benchmark(build, board.port))
+        assert code == "wrong-output"
+        assert f"'{build.model.outputs[1].name}'" in text
 
 
 def test_a_build_without_room_for_a_second_input_says_so(tmp_path: Path) -> None:

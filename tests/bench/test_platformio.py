@@ -255,6 +255,9 @@ def test_a_missing_board_is_noticed_before_pio_runs(
     told = pio("")
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     assert error_of(lambda: mcukit.flash(build))[0] == "no-board"
+    code, text = error_of(lambda: mcukit.flash(build, "/dev/no-such-port"))
+    assert code == "board-unreachable"
+    assert "there is no such serial port" in text
     assert not told.exists()
 
 

@@ -108,6 +108,17 @@ def test_what_platformio_left_in_the_firmware_goes_with_the_build(tmp_path: Path
     assert set(contents(folder)) == {"firmware/platformio.ini", "manifest.json"}
 
 
+def test_what_was_edited_for_a_board_is_kept(small: Build, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(small.folder, tmp_path / "build"))
+    settings = folder / "firmware" / "platformio.ini"
+    edited = settings.read_text() + "\nupload_protocol = dfu\n"
+    settings.write_text(edited)
+    build = load_build(folder)
+    assert build.name == small.name
+    assert code_of(lambda: write_build(folder, {"a": b"1"}, MANIFEST)) == "unwritable-output"
+    assert settings.read_text() == edited
+
+
 def test_a_file_in_the_way_and_an_impossible_path_are_one_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
