@@ -41,7 +41,7 @@ def test_identifiers(name: str, identifier: str) -> None:
 OWN_HEADERS = sorted({path.stem for path in firmware_dir().rglob("*.h")})
 
 
-@pytest.mark.parametrize("header", ["string", "stdint", "Math", "Arduino", "SPI", "run", "main", "mcukit", *OWN_HEADERS])
+@pytest.mark.parametrize("header", ["string", "stdint", "Math", "Arduino", "SPI", "run", "mcukit", *OWN_HEADERS])
 def test_a_network_is_not_called_like_a_header_that_is_included(header: str) -> None:
     assert file_stem(header) == f"n_{header.lower()}"
 
