@@ -113,7 +113,7 @@ def test_a_plan_of_several_memories_says_which_sections_belong_where(small_model
     plan = replace(build.plan, arenas={"dtcm": 100, "axi": 2000}, weights={build.model.steps[0].name: "qspi"})
     readme = (export_build(replace(build, plan=plan), "cmake").path / "README.md").read_text()
     assert "| `.bss.mcukit_arena.dtcm` | dtcm | 100 |\n| `.bss.mcukit_arena.axi` | axi | 2,000 |\n" in readme
-    assert f"| `.rodata.mcukit_weights.qspi` | qspi | {4 * 2 * 9 + 4 * (4 + 4 + 1)} |\n" in readme
+    assert f"| `.rodata.mcukit_weights.qspi` | qspi | {4 * 20 + 4 * (4 + 4 + 1)} |\n" in readme
     assert "section" not in (export_build(build, "cmake").path / "README.md").read_text()
 
 
