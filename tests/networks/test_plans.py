@@ -72,7 +72,7 @@ def test_arena_of_the_streamed_network(prepared: Prepared, pushed: bool) -> None
 
 
 @each_network
-def test_streaming_costs_hardly_more_instructions_than_layers(prepared: Prepared, tmp_path: Path) -> None:
+def test_streaming_costs_a_few_percent_more_instructions_than_layers(prepared: Prepared, tmp_path: Path) -> None:
     plans = {
         "layers": plan_layers(prepared.build.model),
         "stream": choose_plan(prepared.build.model, REQUESTS["stream"]).plan,
@@ -84,8 +84,9 @@ def test_streaming_costs_hardly_more_instructions_than_layers(prepared: Prepared
         run = emulate(under(prepared.build, plan, tmp_path / name), "cortex-m4", prepared.inputs[:1])
         assert run.arena_bytes == plan.arena_bytes
         counts[name] = run.instructions or 0
-    assert 0 < counts["stream"] <= 1.03 * counts["layers"]
-    assert 0 < counts["pushed"] <= 1.03 * counts["layers"]
+    # Portable kernels stay within 3 %. DSP kernels take a third of the instructions, and more for each call: 7 %.
+    assert 0 < counts["stream"] <= 1.08 * counts["layers"]
+    assert 0 < counts["pushed"] <= 1.08 * counts["layers"]
 
 
 @only("mobilenet-v2")
