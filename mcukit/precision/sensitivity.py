@@ -23,11 +23,12 @@ __all__ = [
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Literal, Protocol
 
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph
-from mcukit.quantized.precision import INT8, Precision, check_precision, widest_choice
+from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups, widest_choice
 
 Cost = Callable[[Precision], float]
 """What is to become less: BitOPs, estimated instructions, bytes. It is asked thousands of times."""
@@ -92,14 +93,14 @@ class Target:
 
 @dataclass(frozen=True)
 class SearchStep:
-    """The network with one thing narrowed more than in the step before.
+    """The network with something narrowed more than in the step before.
 
-    narrowing: what that is; None in the first step. estimated: error by the sum of sensitivities since the last
-    measurement. measured: None where nothing was measured.
+    narrowed: what that is: one thing, or a map with the weights that multiply it; nothing in the first step.
+    estimated: error by the sum of sensitivities since the last measurement. measured: None where nothing was measured.
     """
 
     precision: Precision
-    narrowing: Narrowing | None
+    narrowed: tuple[Narrowing, ...]
     cost: float
     estimated: float
     measured: float | None = None
@@ -184,13 +185,16 @@ def search_sensitivity(
 ) -> SensitivityResult:
     """Narrows step by step what saves most of `cost` for the error that it adds.
 
+    What that is, is one map or one layer's weights, or a map together with the weights that multiply it: where kernels
+    gain from both only, neither would be narrowed alone.
+
     sensitivities: what measure_sensitivities gives; of these things all others keep 8 bits. checkpoint: steps between
     measurements. progress: called after each step with (cost, error).
     Of equal changes the first is taken: the same arguments give the same steps.
     Raises McukitError "wrong-option" for a target that is none.
     """
     _check_target(target, checkpoint)
-    search = _Search(errors, sensitivities, cost, target, checkpoint)
+    search = _Search(errors, sensitivities, _bundles(graph, sensitivities), cost, target, checkpoint)
     search.run(progress)
     check_precision(graph, search.steps[-1].precision)
     chosen = search.last_within
@@ -210,6 +214,20 @@ def _narrowings(graph: Graph, map_bits: Collection[int], weight_bits: Collection
                     yield Narrowing("weights", node.name, bits)
 
 
+def _bundles(graph: Graph, sensitivities: Sequence[Sensitivity]) -> tuple[tuple[Narrowing, ...], ...]:
+    """What is narrowed at once: each thing, and each map with the weights that multiply it, to the same bits."""
+    single = [item.narrowing for item in sensitivities]
+    groups = quantization_groups(graph)
+    weights = {(item.name, item.bits): item for item in single if item.kind == "weights"}
+    together = []
+    for item in single:
+        if item.kind == "map":
+            readers = [node.name for node in graph.nodes if item.name in {groups[n] for n in graph.map_inputs(node)}]
+            parts = [weights[reader, item.bits] for reader in readers if (reader, item.bits) in weights]
+            together += [(item, *parts)] if parts else []
+    return (*((item,) for item in single), *together)
+
+
 def _check_target(target: Target, checkpoint: int) -> None:
     if target.added_error is not None and not target.added_error > 0.0:
         raise McukitError("wrong-option", "the error that may be added is not positive", hint="try 0.05", exit_code=2)
@@ -221,6 +239,7 @@ def _check_target(target: Target, checkpoint: int) -> None:
 class _Search:
     errors: ErrorModel
     sensitivities: Sequence[Sensitivity]
+    bundles: Sequence[tuple[Narrowing, ...]]
     cost: Cost
     target: Target
     checkpoint: int
@@ -230,7 +249,7 @@ class _Search:
 
     def run(self, progress: Callable[[float, float], None] | None) -> None:
         base = self.errors.of(INT8)
-        self.steps.append(SearchStep(INT8, None, self.cost(INT8), base, base))
+        self.steps.append(SearchStep(INT8, (), self.cost(INT8), base, base))
         while not self._has_reached_cost():
             step = self._next()
             if step is None:
@@ -258,21 +277,19 @@ class _Search:
         """The step from here that saves most for the error that it adds; None where nothing saves anything."""
         here = self.steps[-1]
         alone = {item.narrowing: item.error for item in self.sensitivities}
-        best: tuple[float, float, Narrowing] | None = None
-        for narrowing, error in alone.items():
-            bits = narrowing.bits_in(here.precision)
-            if narrowing.bits >= bits:
+        best: tuple[float, SearchStep] | None = None
+        for bundle in self.bundles:
+            narrowed = tuple(item for item in bundle if item.bits < item.bits_in(here.precision))
+            if not narrowed:
                 continue
-            saved = here.cost - self.cost(narrowing.applied(here.precision))
             # What 8 bits add is part of the error at the beginning.
-            added = max(error - alone.get(replace(narrowing, bits=bits), 0.0), SMALLEST_ERROR)
-            if saved > 0 and (best is None or saved / added > best[0]):
-                best = saved / added, added, narrowing
-        if best is None:
-            return None
-        _, added, narrowing = best
-        precision = narrowing.applied(here.precision)
-        return SearchStep(precision, narrowing, self.cost(precision), here.error + added)
+            before = [alone.get(replace(item, bits=item.bits_in(here.precision)), 0.0) for item in narrowed]
+            added = sum(max(alone[item] - was, SMALLEST_ERROR) for item, was in zip(narrowed, before, strict=True))
+            precision = reduce(lambda precision, item: item.applied(precision), narrowed, here.precision)
+            cost = self.cost(precision)
+            if cost < here.cost and (best is None or (here.cost - cost) / added > best[0]):
+                best = (here.cost - cost) / added, SearchStep(precision, narrowed, cost, here.error + added)
+        return None if best is None else best[1]
 
     def _measure(self) -> bool:
         """Measures the last step; where it is outside the target, finds the last one that is not. False to stop."""

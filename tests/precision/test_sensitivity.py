@@ -100,7 +100,7 @@ def test_each_step_saves_most_for_its_error() -> None:
     sensitivities = measure_sensitivities(GRAPH, Additive(), weight_bits=())
     result = search(Target())
     for before, after in zip(result.steps, result.steps[1:], strict=False):
-        assert after.narrowing is not None
+        (chosen,) = after.narrowed
         ratios = {}
         for item in sensitivities:
             narrowing = item.narrowing
@@ -108,7 +108,19 @@ def test_each_step_saves_most_for_its_error() -> None:
                 narrowed = narrowing.applied(before.precision)
                 added = Additive().total(narrowed) - Additive().total(before.precision)
                 ratios[narrowing] = (cost(before.precision) - cost(narrowed)) / max(added, 1e-7)
-        assert ratios[after.narrowing] == pytest.approx(max(ratios.values()))
+        assert ratios[chosen] == pytest.approx(max(ratios.values()))
+
+
+def test_a_map_and_its_weights_are_narrowed_together_where_only_both_save() -> None:
+    def cost(precision: Precision) -> float:
+        both = precision.maps.get("add3") == precision.weights.get("conv2d4") == 2
+        return 90.0 if both else 100.0 + len(precision.maps)
+
+    errors = Additive()
+    result = search_sensitivity(GRAPH, errors, measure_sensitivities(GRAPH, errors), cost, Target())
+    assert result.steps[1].narrowed == (Narrowing("map", "add3", 2), Narrowing("weights", "conv2d4", 2))
+    assert result.steps[1].estimated == pytest.approx(BASE + errors.total(result.steps[1].precision))
+    assert len(result.steps) == 2
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 1.7])
