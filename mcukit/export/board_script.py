@@ -5,34 +5,28 @@ from __future__ import annotations
 
 __all__ = ["board_script"]
 
-import jinja2
-
 import mcukit
 from mcukit.boards import Board
 from mcukit.export.names import comment_text
+from mcukit.export.rendering import templates
 
 
 def board_script(board: Board) -> str:
     """For programs without a framework. Sections are named after regions, see mcukit.report.regions for their sizes."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mcukit.export"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # names of regions are small letters, digits and _
-    )
-    environment.filters["region"] = lambda name: f"MCUKIT_{name.upper()}"
     kinds = {region.name: region.kind for region in board.memory}
-    return environment.get_template("board.ld.j2").render(
-        version=mcukit.__version__,
-        title=comment_text(board.name),
-        regions=board.memory,
-        code=board.code_region,
-        flash=[n for n in board.placement.weights if kinds[n] == "flash" and n != board.code_region],
-        copies=[name for name in board.placement.weights if kinds[name] == "ram"],
-        arenas=board.placement.arena,
-        default_arena=board.default_region,
-        stack=board.placement.stack,
-        reserve=board.placement.reserve,
+    return (
+        templates()
+        .get_template("board.ld.j2")
+        .render(
+            version=mcukit.__version__,
+            title=comment_text(board.name),
+            regions=board.memory,
+            code=board.code_region,
+            flash=[n for n in board.placement.weights if kinds[n] == "flash" and n != board.code_region],
+            copies=[name for name in board.placement.weights if kinds[name] == "ram"],
+            arenas=board.placement.arena,
+            default_arena=board.default_region,
+            stack=board.placement.stack,
+            reserve=board.placement.reserve,
+        )
     )

@@ -6,10 +6,7 @@ from __future__ import annotations
 __all__ = ["generate_c"]
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
-
-import jinja2
 
 import mcukit
 from mcukit.calibration.preprocessing import Preprocessing
@@ -18,6 +15,7 @@ from mcukit.export.c_maps import map_initializer
 from mcukit.export.c_names import ModelNames
 from mcukit.export.c_stages import stage_context
 from mcukit.export.names import comment_text
+from mcukit.export.rendering import templates
 from mcukit.graph.graph import Tensor, map_shape
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import DEFAULT_REGION, Plan
@@ -43,21 +41,7 @@ def generate_c(model: IntegerModel, plan: Plan, preprocessing: Preprocessing | N
         f"{names.model}_weights.h": "weights.h.j2",
         f"{names.model}_weights.c": "weights.c.j2",
     }
-    environment = _environment()
-    return {file: environment.get_template(template).render(context) for file, template in files.items()}
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    """Compiles each template once."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("mcukit.export"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # this is C: every name from the model passes export/names.py
-    )
+    return {file: templates().get_template(template).render(context) for file, template in files.items()}
 
 
 def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: ModelNames) -> dict[str, Any]:

@@ -7,14 +7,12 @@ __all__ = ["Output", "PackageModel", "Section", "package_name", "render_package"
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
-
-import jinja2
 
 import mcukit
 from mcukit.export.known_input import KnownInput
 from mcukit.export.project_model import runtime_files
+from mcukit.export.rendering import templates
 
 
 @dataclass(frozen=True)
@@ -87,22 +85,9 @@ def render_package(template: str, model: PackageModel, **more: Any) -> bytes:
         "known": model.known,
         **more,
     }
-    return _environment().get_template(f"{template}.j2").render(context).encode()
+    return templates("package").get_template(f"{template}.j2").render(context).encode()
 
 
 def under(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files in a folder."""
     return {f"{folder}/{path}": content for path, content in files.items()}
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    """Compiles each template once."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("mcukit.export", "templates/package"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # no HTML: names are identifiers, and texts pass export/names.py
-    )

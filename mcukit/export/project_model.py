@@ -18,13 +18,11 @@ __all__ = [
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 import mcukit
+from mcukit.export.rendering import templates
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.resources import firmware_dir
 
@@ -68,7 +66,7 @@ def code_hash(c_files: Mapping[str, bytes]) -> str:
 
 def render(template: str, **context: Any) -> bytes:
     """A template of templates/project, filled in. `version` is this mcukit's."""
-    text = _environment().get_template(f"{template}.j2").render(context, version=mcukit.__version__)
+    text = templates("project").get_template(f"{template}.j2").render(context, version=mcukit.__version__)
     return text.encode()
 
 
@@ -94,16 +92,3 @@ def port_files(framework: str) -> dict[str, bytes]:
 def folder_files(folder: Path) -> dict[str, bytes]:
     """The files of a folder, without those of folders in it, by name."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    """Compiles each template once."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("mcukit.export", "templates/project"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # no HTML: names pass export/names.py, or are ids that board files were checked for
-    )

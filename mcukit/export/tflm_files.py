@@ -7,10 +7,9 @@ __all__ = ["tflm_files"]
 
 from collections.abc import Iterable
 
-import jinja2
-
 import mcukit
 from mcukit.errors import McukitError
+from mcukit.export.rendering import templates
 from mcukit.tflite.enums import BuiltinOperator
 from mcukit.tflite.schema import Model
 
@@ -66,16 +65,8 @@ def tflm_files(name: str, model: Model, data: bytes, arena_bytes: int | None) ->
         "methods": sorted(set(operators)),
         "arena_bytes": arena_bytes,
     }
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mcukit.export"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # C++ whose only names are `name`, an identifier by construction
-    )
     return {
-        f"{name}_{part}": environment.get_template(f"{part}.j2").render(context)
+        f"{name}_{part}": templates().get_template(f"{part}.j2").render(context)
         for part in ("model_data.h", "model_data.cc", "op_resolver.h")
     }
 
