@@ -21,12 +21,26 @@ from mcukit.workflow.quantize import QuantizeOptions, quantize
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 
 
+INPUTS = 20
+"""Images that every executor runs."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """inputs: images for quick executors. emulated: for slow ones. scored: for accuracy; points: as of Network."""
+
+    inputs: int
+    emulated: int
+    scored: int
+    points: float
+
+
 @dataclass(frozen=True)
 class Network:
     """file: below the models' folder. calibration, evaluation: data below it; labels for folders of images.
 
-    emulated: how many of the 20 images that executors run the slow ones run. calibration_limit: images that calibrate.
     points: how far int8 may stay behind float, in percentage points of top-1; None where no float run exists.
+    calibration_limit: images that calibrate. sample: what runs of a large network unless --every-input asks for all.
     """
 
     name: str
@@ -36,8 +50,8 @@ class Network:
     labels: str = ""
     preprocessing: Preprocessing = IDENTITY
     points: float | None = None
-    emulated: int = 20
     calibration_limit: int | None = None
+    sample: Sample | None = None
 
 
 IMAGENET = {
@@ -64,20 +78,27 @@ NETWORKS = (
         preprocessing=Preprocessing(1 / 127.5, (1.0,)), points=1.0, **IMAGENET,
     ),
     Network(
-        "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", emulated=2, calibration_limit=80,
-        preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5, **IMAGENET,
+        "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", calibration_limit=80,
+        preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5,
+        # Of 150 images three are two points.
+        sample=Sample(inputs=4, emulated=1, scored=150, points=2.0), **IMAGENET,
     ),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network's build and the labelled data that it is scored on."""
+    """A network's build, the labelled data that it is scored on, and how far int8 may stay behind float there.
+
+    inputs: for quick executors. emulated: the first of them, for slow ones.
+    """
 
     network: Network
     build: Build
     evaluation: Dataset
+    points: float | None
     inputs: np.ndarray = field(repr=False)
+    emulated: np.ndarray = field(repr=False)
 
 
 def networks(*, quantized: bool | None = None) -> list[object]:
@@ -96,11 +117,12 @@ def prepared(request: pytest.FixtureRequest, shared_folder: Path) -> Prepared:
         pytest.skip(f"the development models are not beside the project: no ../shared/models/{network.file}")
     folder = shared_folder / f"network-{network.name}"
     folder.mkdir(exist_ok=True)
-    return _prepare(network, folder)
+    sample = None if request.config.getoption("--every-input") else network.sample
+    return _prepare(network, folder, sample)
 
 
 @cache
-def _prepare(network: Network, folder: Path) -> Prepared:
+def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
     if network.name == "demo":
         # Under names of their own: another process may be writing the same.
         data, source = folder / f"calibration-{os.getpid()}.npz", folder / f"evaluation-{os.getpid()}.npz"
@@ -124,8 +146,11 @@ def _prepare(network: Network, folder: Path) -> Prepared:
     # What a network was calibrated on is not scored.
     first = network.calibration_limit or 0 if network.calibration == network.evaluation else 0
     assert dataset.labels is not None
+    last = first + sample.scored if sample else len(dataset)
     scored = Dataset(
-        values=dataset.values[first:], labels=dataset.labels[first:], names=dataset.names[first:],
+        values=dataset.values[first:last], labels=dataset.labels[first:last], names=dataset.names[first:last],
         preprocessing=dataset.preprocessing,
     )  # fmt: skip
-    return Prepared(network, build, scored, build.quantize_inputs(scored.values[:20]))
+    inputs = build.quantize_inputs(scored.values[: sample.inputs if sample else INPUTS])
+    emulated = inputs[: sample.emulated] if sample else inputs
+    return Prepared(network, build, scored, sample.points if sample else network.points, inputs, emulated)
