@@ -215,19 +215,38 @@ def bits_by_vdqs(
 
     sram: bytes that the network in patches must fit, with 8 bits if possible, else with fewer; without them the patches
     are those of the smallest arena.
+    Raises McukitError "bad-stage" where the first layers can't run in such patches, and what narrowed_model raises.
     """
+    two_forms = options.quantmcu.vdpc != "off"
     budget = None
     if sram is None:
-        stages = choose_plan(int8, PlanRequest("patches", target=target)).plan.stages
+        stages = _smallest_patches(int8, target, two_forms)
     else:
         try:
-            stages = smallest_patch_plan(Dataflow(int8), load_costs(target), sram).plan.stages
+            found = smallest_patch_plan(Dataflow(int8), load_costs(target), sram, two_forms=two_forms)
+            stages = found.plan.stages
         except McukitError:
             # No patches of 8 bits fit: fewer bits have to.
-            stages, budget = choose_plan(int8, PlanRequest("patches", target=target)).plan.stages, sram
+            stages, budget = _smallest_patches(int8, target, two_forms), sram
     quantmcu = replace(options.quantmcu, budget=budget)
     graph, statistics, inputs = calibrated.graph, calibrated.statistics, calibrated.inputs
     return narrowed_model(graph, statistics, int8, inputs, stages, quantmcu), stages
+
+
+def _smallest_patches(int8: IntegerModel, target: str, two_forms: bool) -> tuple[Stage, ...]:
+    """Stages of the smallest arena that begin with patches."""
+    try:
+        return choose_plan(int8, PlanRequest("patches", target=target, two_forms=two_forms)).plan.stages
+    except McukitError as error:
+        if error.problems[0].code != "bad-plan":
+            raise
+        what = "patches, each with bits of its own" if two_forms else "patches"
+        raise McukitError(
+            "bad-stage",
+            f"the first layers of the network can't run in {what}, which the search 'vdqs' is made for",
+            where="--search",
+            hint="use --search sensitivity" + (", or try --vdpc off" if two_forms else ""),
+        ) from error
 
 
 def bits_of_plan(calibrated: Calibrated, model: IntegerModel, bits: PlanBits, first: Stage) -> IntegerModel:
