@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-__all__ = ["branch_stage", "branch_tiles", "check_branch_stage"]
+__all__ = ["branch_stage", "branch_tiles", "check_branch_stage", "tiles_can_differ"]
 
 import itertools
+from collections.abc import Iterator
 
 from mcukit.errors import McukitError
 from mcukit.planning.dataflow import Dataflow
@@ -32,19 +33,32 @@ def branch_tiles(flow: Dataflow) -> StageTiles:
     if stage is None:
         raise ValueError("the model has no branches")
     tiles = stage_tiles(flow, 0, len(stage.layers), stage)
+    for name in _written_twice(flow, tiles):
+        raise McukitError(
+            "bad-stage",
+            f"'{name}' leaves the stage and is read with a halo inside of it: tiles of two precisions would "
+            "write over each other",
+            where=flow.layers[flow.producer[name]].name,
+            hint="end the stage at another layer",
+        )
+    return tiles
+
+
+def tiles_can_differ(flow: Dataflow, tiles: StageTiles) -> bool:
+    """Whether tiles of a first stage can have two precisions: none writes over another, and no view lies among them."""
+    has_views = any(layer.kernel is None for layer in flow.model.layers[: tiles.last])
+    return not has_views and not any(_written_twice(flow, tiles))
+
+
+def _written_twice(flow: Dataflow, tiles: StageTiles) -> Iterator[str]:
+    """Maps that leave the stage of which tiles compute some pixels again, because others read them with a halo."""
     for name in tiles.outgoing:
-        position = flow.producer[name]
+        position = flow.producer[name] - tiles.first
         for spans in (tiles.rows, tiles.columns):
             own = [part[position] for part in spans]
             if any(before[1] > after[0] for before, after in itertools.pairwise(own)):
-                raise McukitError(
-                    "bad-stage",
-                    f"'{name}' leaves the stage and is read with a halo inside of it: tiles of two precisions would "
-                    "write over each other",
-                    where=flow.layers[position].name,
-                    hint="end the stage at another layer",
-                )
-    return tiles
+                yield name
+                break
 
 
 def check_branch_stage(flow: Dataflow, first: Stage | None, pushed: bool) -> None:

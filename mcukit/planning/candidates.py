@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from mcukit.graph.region import Region
-from mcukit.planning.branch_stage import branch_stage
+from mcukit.planning.branch_stage import branch_stage, tiles_can_differ
 from mcukit.planning.costs import CostTable
 from mcukit.planning.dataflow import INPUT, Dataflow
 from mcukit.planning.lifetimes import BufferNeed, buffers_of
@@ -57,11 +57,16 @@ def _prescribed(flow: Dataflow) -> Candidate | None:
 
 
 class Candidates:
-    """Answers questions about stages and remembers the answers. pushed: whether the rows of the input are pushed."""
+    """Answers questions about stages and remembers the answers.
 
-    def __init__(self, flow: Dataflow, costs: CostTable, pushed: bool) -> None:
+    pushed: whether the rows of the input are pushed. two_forms: whether tiles must be such that each can have a
+    precision of its own.
+    """
+
+    def __init__(self, flow: Dataflow, costs: CostTable, pushed: bool, *, two_forms: bool = False) -> None:
         self.flow = flow
         self.pushed = pushed
+        self._two_forms = two_forms
         self._names = tuple(layer.name for layer in flow.layers)
         self._costs = tuple(costs.for_layer(layer, flow.model.graph) for layer in flow.layers)
         branches = flow.model.branches
@@ -90,7 +95,10 @@ class Candidates:
             if streams and self._last_reader_of_input >= candidate.last:
                 return False
         height, width, _ = self.flow.shape(self.flow.layers[candidate.last - 1].output)
-        return candidate.shape.tile_rows <= height and candidate.shape.tile_columns <= width
+        if candidate.shape.tile_rows > height or candidate.shape.tile_columns > width:
+            return False
+        needs_two_forms = self._two_forms and candidate.shape.tiled
+        return not needs_two_forms or tiles_can_differ(self.flow, self._stage_tiles(candidate))
 
     def is_worse_than_bound(self, candidate: Candidate, budget: int) -> bool:
         """Whether the stage can't fit the budget, as far as that is known without planning it."""

@@ -34,12 +34,14 @@ class PlanRequest:
         arena.
     sram: bytes that the arena may have; None for no limit.
     target: the core whose instructions are counted.
+    two_forms: whether tiles must be such that each can have a precision of its own.
     """
 
     schedule: str = "auto"
     pushed: bool = False
     sram: int | None = None
     target: str = DEFAULT_TARGET
+    two_forms: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def _search(flow: Dataflow, request: PlanRequest) -> PlanSearch:
     elif request.schedule in {"patches", "strips"}:
         first = tuple(shape for shape in shapes if shape.stage(()).schedule == request.schedule)
         shapes = (LAYER_BY_LAYER, *first)
-    return PlanSearch(flow, load_costs(request.target), shapes, pushed=request.pushed, first=first)
+    costs = load_costs(request.target)
+    return PlanSearch(flow, costs, shapes, pushed=request.pushed, first=first, two_forms=request.two_forms)
 
 
 def _too_large(flow: Dataflow, request: PlanRequest, smallest: FoundPlan) -> McukitError:

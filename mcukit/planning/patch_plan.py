@@ -18,17 +18,23 @@ SQUARE_GRIDS = tuple((size, size) for size in (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 
 
 
 def smallest_patch_plan(
-    flow: Dataflow, costs: CostTable, budget: int, grids: Sequence[tuple[int, int]] = SQUARE_GRIDS
+    flow: Dataflow,
+    costs: CostTable,
+    budget: int,
+    grids: Sequence[tuple[int, int]] = SQUARE_GRIDS,
+    *,
+    two_forms: bool = False,
 ) -> FoundPlan:
     """The plan with the fewest patches whose arena fits the budget, and of its splits the one of fewest instructions.
 
-    grids: rows and columns of patches, from the fewest patches to the most.
+    grids: rows and columns of patches, from the fewest patches to the most. two_forms: whether they must be such that
+    each can have a precision of its own.
     Raises McukitError "budget-exceeded" with the bytes that are missing where no grid fits.
     """
     searches = []
     for rows, columns in grids:
         shape = Shape(rows, columns, Halo.RECOMPUTED)
-        searches.append(PlanSearch(flow, costs, (LAYER_BY_LAYER, shape), first=(shape,)))
+        searches.append(PlanSearch(flow, costs, (LAYER_BY_LAYER, shape), first=(shape,), two_forms=two_forms))
         found = searches[-1].cheapest(budget)
         if found is not None:
             return found

@@ -73,11 +73,15 @@ class PlanSearch:
         *,
         pushed: bool = False,
         first: Sequence[Shape] | None = None,
+        two_forms: bool = False,
     ) -> None:
-        """pushed: whether the input's rows are pushed. first: what the first stage may be; by default any shape."""
+        """pushed: whether the input's rows are pushed. first: what the first stage may be; by default any shape.
+
+        two_forms: whether tiles must be such that each can have a precision of its own.
+        """
         self._first = tuple(shapes if first is None else first)
         self._flow = flow
-        self._candidates = Candidates(flow, costs, pushed)
+        self._candidates = Candidates(flow, costs, pushed, two_forms=two_forms)
         self._shapes = tuple(shapes)
         self._edges = self._all_edges()
         self._plans: dict[Path, Plan] = {}

@@ -21,7 +21,8 @@ __all__ = [
     "search_sensitivity",
 ]
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Literal, Protocol
@@ -126,12 +127,23 @@ class SensitivityResult:
     def choice(self) -> SearchStep:
         return self.steps[self.chosen]
 
-    def first_that(self, fits: Callable[[SearchStep], bool]) -> int | None:
+    def first_that(
+        self, fits: Callable[[SearchStep], bool], kind: Callable[[SearchStep], Hashable] | None = None
+    ) -> int | None:
         """Position of the first step within the target that fits; None if none does.
 
-        Every step has fewer bits than the one before, and so needs no more memory.
+        Every step has fewer bits than the one before, and so needs no more memory. kind: where that is so only among
+        neighbours of one kind.
         """
-        low, high = 0, self.chosen
+        kinds = [kind(step) if kind else None for step in self.steps[: self.chosen + 1]]
+        for _, group in itertools.groupby(range(len(kinds)), kinds.__getitem__):
+            positions = list(group)
+            found = self._first_among(fits, positions[0], positions[-1])
+            if found is not None:
+                return found
+        return None
+
+    def _first_among(self, fits: Callable[[SearchStep], bool], low: int, high: int) -> int | None:
         if not fits(self.steps[high]):
             return None
         while low < high:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mcukit.boards import Board
 from mcukit.errors import McukitError
-from mcukit.planning.choose import SCHEDULES
+from mcukit.planning.choose import SCHEDULES, PlanRequest, choose_plan
 from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import PlanBits, bits_from_file
 from mcukit.planning.plan_file import first_stage
@@ -19,6 +19,7 @@ from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.budget import Budget
+from mcukit.workflow.code_size import CodeSize
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.plan import make_plan
 
@@ -28,7 +29,8 @@ class BitsRequest:
     """What decides about bits beside the options. given: bits that a plan asks for; first: the first stage of it.
 
     sram: bytes of the budget. fits: whether a network of these bits can be planned in it; None without a budget.
-    kernels: the set of C kernels that the network is computed with.
+    kernels: the set of C kernels that the network is computed with. counts_code, fits_flash: see Room; None without a
+    budget of flash.
     """
 
     given: PlanBits = field(default_factory=PlanBits)
@@ -36,6 +38,8 @@ class BitsRequest:
     sram: int | None = None
     fits: Callable[[IntegerModel], bool] | None = None
     kernels: KernelSet = KernelSet.PORTABLE
+    counts_code: Callable[[IntegerModel], bool] | None = None
+    fits_flash: Callable[[IntegerModel], bool] | None = None
 
 
 def given_bits(options: QuantizeOptions) -> PlanBits | None:
@@ -80,16 +84,30 @@ def _check_patches(options: QuantizeOptions, bits: BitsOptions) -> None:
 def bits_request(
     options: QuantizeOptions, given: PlanBits | None, board: Board | None, budget: Budget, kernels: KernelSet
 ) -> BitsRequest:
+    code = None if budget.flash is None else CodeSize(budget.flash, board.emulation_target if board else None)
+
     def fits(model: IntegerModel) -> bool:
         try:
             budget.check_flash(model.weight_bytes, None)
-            make_plan(model, options, board, budget)
+            planned = make_plan(model, options, board, budget)
         except McukitError as error:
             if error.problems[0].code != "budget-exceeded":
                 raise
             return False
-        return True
+        return code is None or code.fits(model, planned.plan)
+
+    def fits_flash(model: IntegerModel) -> bool:
+        # Code hardly depends on the plan, and there is always this one.
+        return code is None or code.fits(model, choose_plan(model, PlanRequest("layers")).plan)
 
     limited = options.bits is not None and (budget.sram is not None or budget.flash is not None)
     first = None if given is None or given.branching is None else first_stage(Path(options.plan))
-    return BitsRequest(given or PlanBits(), first, budget.sram, fits if limited else None, kernels)
+    return BitsRequest(
+        given or PlanBits(),
+        first,
+        budget.sram,
+        fits if limited else None,
+        kernels,
+        None if code is None else code.counts,
+        None if code is None else fits_flash,
+    )

@@ -99,7 +99,11 @@ def _bits(calibrated: Calibrated, options: QuantizeOptions, report: Progress, re
     """The bits that a search by sensitivity finds; None where nobody asked for one."""
     if options.bits is None or options.bits.search != "sensitivity":
         return None
-    room = None if request.fits is None else Room(request.fits, request.sram, options.push_rows, request.kernels)
+    room = None
+    if request.fits is not None:
+        room = Room(
+            request.fits, request.sram, options.push_rows, request.kernels, request.counts_code, request.fits_flash
+        )
     return bits_by_sensitivity(calibrated, options.bits, report, room)
 
 

@@ -12,7 +12,7 @@ __all__ = [
     "bits_of_plan",
 ]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -44,6 +44,7 @@ from mcukit.precision.sensitivity import (
     search_sensitivity,
 )
 from mcukit.precision.simulated_error import SimulatedError
+from mcukit.precision.weight_bytes import ExcessWeights
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
@@ -52,6 +53,7 @@ from mcukit.repair.map_equalization import equalized_maps
 from mcukit.repair.weight_rounding import round_weights
 from mcukit.simulation.output_distance import softmax_divergence
 from mcukit.workflow.bits import BitsOptions
+from mcukit.workflow.code_size import functions_of
 from mcukit.workflow.progress import Progress
 from mcukit.workflow.room import MemoryFirst, Room, memory_costs, whole_model
 
@@ -139,38 +141,49 @@ class SensitivitySearch:
         target = Target(self.options.max_error, limit)
         return search_sensitivity(self.calibrated.graph, self._errors, self._sensitivities, cost, target)
 
-    def run_until(self, cost: Cost, fits: Callable[[SearchStep], bool]) -> tuple[SensitivityResult, int | None]:
-        """Step by step, and the first step that fits; behind it nothing but BitOPs counts any more."""
+    def run_until(
+        self,
+        cost: Cost,
+        fits: Callable[[SearchStep], bool],
+        kind: Callable[[SearchStep], Hashable] | None = None,
+    ) -> tuple[SensitivityResult, int | None]:
+        """Step by step, and the first step that fits; behind it nothing but BitOPs counts any more.
+
+        kind: as of SensitivityResult.first_that.
+        """
         found = self.run(cost)
-        first = found.first_that(fits)
+        first = found.first_that(fits, kind)
         if first is not None and isinstance(cost, MemoryFirst):
             # A plan may fit with more alive than the cost expects.
-            found = self.run(cost.with_room_for(found.steps[first].precision))
-            first = found.first_that(fits)
+            again = self.run(cost.with_room_for(found.steps[first].precision))
+            position = again.first_that(fits, kind)
+            return (found, first) if position is None else (again, position)
         return found, first
 
 
 def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[SensitivityResult, SearchStep]:
     """Of the steps that fit and have few enough BitOPs, over all costs, the one of the least error."""
     calibrated = search.calibrated
-    costs: list[Cost] = [search.bitops]
-    if room.sram is not None and search.options.maps:
-        costs += memory_costs(
-            calibrated.graph, calibrated.statistics, room.sram, pushed=room.pushed, kernels=room.kernels
-        )
+
+    def model_of(step: SearchStep) -> IntegerModel:
+        return whole_model(calibrated.graph, calibrated.statistics, step.precision, room.kernels)
 
     def fits(step: SearchStep) -> bool:
-        return room.fits(whole_model(calibrated.graph, calibrated.statistics, step.precision, room.kernels))
+        return room.fits(model_of(step))
 
+    # Kernels for fewer bits may have more code: only among networks of the same ones do fewer bits take less flash.
+    int8 = whole_model(calibrated.graph, calibrated.statistics, INT8, room.kernels)
+    counts_code = room.counts_code is not None and room.counts_code(int8)
+    kind = (lambda step: functions_of(model_of(step))) if counts_code else None
     best: tuple[SensitivityResult, SearchStep] | None = None
-    for cost in costs:
-        found, first = search.run_until(cost, fits)
+    for cost in _roomy_costs(search, room, int8):
+        found, first = search.run_until(cost, fits, kind)
         if first is None:
             continue
-        # Few enough bytes may still be too many BitOPs.
+        # Few enough bytes may still be too many BitOPs; and with more code, what follows may not fit again.
         steps = found.steps[first : found.chosen + 1]
         few = (step for step in steps if limit is None or search.bitops(step.precision) <= limit)
-        step = next(few, steps[-1])
+        step = next((step for step in few if not counts_code or fits(step)), steps[0 if counts_code else -1])
         if best is None or _rank(search, step, limit) < _rank(search, best[1], limit):
             best = found, step
     if best is None:
@@ -178,9 +191,29 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
             "budget-exceeded",
             f"no bits that add at most {search.options.max_error:g} to the error at the output make the network fit",
             where="--bits auto",
-            hint="allow a larger error with --max-error, give a larger budget, or push rows of the input: --push-rows",
+            hint="allow a larger error with --max-error, give a larger budget"
+            + ("" if room.sram is None or room.pushed else ", or push rows of the input: --push-rows"),
         )
     return best
+
+
+def _roomy_costs(search: SensitivitySearch, room: Room, int8: IntegerModel) -> list[Cost]:
+    """What is to become less, in several ways: BitOPs, and before these bytes of memory, of flash, and of both.
+
+    int8: the network with 8 bits everywhere.
+    """
+    graph, statistics = search.calibrated.graph, search.calibrated.statistics
+    costs: list[Cost] = [search.bitops]
+    tight: tuple[MemoryFirst, ...] = ()
+    if room.sram is not None and search.options.maps:
+        tight = memory_costs(graph, statistics, room.sram, pushed=room.pushed, kernels=room.kernels)
+    costs += tight
+    if room.fits_flash is not None and search.options.weights and not room.fits_flash(int8):
+        # Nothing fits no bytes: each step is one by which less does not fit, until a plan and its code show what does.
+        weights = ExcessWeights(graph)
+        costs.append(MemoryFirst(search.bitops, (weights,)))
+        costs += [MemoryFirst(search.bitops, (*cost.excess, weights)) for cost in tight]
+    return costs
 
 
 def _rank(search: SensitivitySearch, step: SearchStep, limit: float | None) -> tuple[bool, float]:
@@ -215,19 +248,38 @@ def bits_by_vdqs(
 
     sram: bytes that the network in patches must fit, with 8 bits if possible, else with fewer; without them the patches
     are those of the smallest arena.
+    Raises McukitError "bad-stage" where the first layers can't run in such patches, and what narrowed_model raises.
     """
+    two_forms = options.quantmcu.vdpc != "off"
     budget = None
     if sram is None:
-        stages = choose_plan(int8, PlanRequest("patches", target=target)).plan.stages
+        stages = _smallest_patches(int8, target, two_forms)
     else:
         try:
-            stages = smallest_patch_plan(Dataflow(int8), load_costs(target), sram).plan.stages
+            found = smallest_patch_plan(Dataflow(int8), load_costs(target), sram, two_forms=two_forms)
+            stages = found.plan.stages
         except McukitError:
             # No patches of 8 bits fit: fewer bits have to.
-            stages, budget = choose_plan(int8, PlanRequest("patches", target=target)).plan.stages, sram
+            stages, budget = _smallest_patches(int8, target, two_forms), sram
     quantmcu = replace(options.quantmcu, budget=budget)
     graph, statistics, inputs = calibrated.graph, calibrated.statistics, calibrated.inputs
     return narrowed_model(graph, statistics, int8, inputs, stages, quantmcu), stages
+
+
+def _smallest_patches(int8: IntegerModel, target: str, two_forms: bool) -> tuple[Stage, ...]:
+    """Stages of the smallest arena that begin with patches."""
+    try:
+        return choose_plan(int8, PlanRequest("patches", target=target, two_forms=two_forms)).plan.stages
+    except McukitError as error:
+        if error.problems[0].code != "bad-plan":
+            raise
+        what = "patches, each with bits of its own" if two_forms else "patches"
+        raise McukitError(
+            "bad-stage",
+            f"the first layers of the network can't run in {what}, which the search 'vdqs' is made for",
+            where="--search",
+            hint="use --search sensitivity" + (", or try --vdpc off" if two_forms else ""),
+        ) from error
 
 
 def bits_of_plan(calibrated: Calibrated, model: IntegerModel, bits: PlanBits, first: Stage) -> IntegerModel:

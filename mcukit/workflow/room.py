@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-__all__ = ["MemoryFirst", "Room", "memory_costs", "whole_model"]
+__all__ = ["Excess", "MemoryFirst", "Room", "memory_costs", "whole_model"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from mcukit.calibration.ranges import choose_range
 from mcukit.calibration.statistics import MapStatistics
@@ -31,12 +32,25 @@ class Room:
     """What a network must fit. fits: whether one can be planned in it. sram: bytes, None where only flash is limited.
 
     pushed: whether rows of the input are pushed. kernels: the set of C kernels that it is computed with.
+    counts_code: whether code decides, which may grow where bits become fewer. fits_flash: whether a network fits as far
+    as flash is concerned; None where that is not limited.
     """
 
     fits: Callable[[IntegerModel], bool]
     sram: int | None = None
     pushed: bool = False
     kernels: KernelSet = KernelSet.PORTABLE
+    counts_code: Callable[[IntegerModel], bool] | None = None
+    fits_flash: Callable[[IntegerModel], bool] | None = None
+
+
+class Excess(Protocol):
+    """Bytes that don't fit: ExcessBytes of memory, or ExcessWeights of flash."""
+
+    def __call__(self, precision: Precision) -> int: ...
+
+    def with_room_for(self, precision: Precision) -> Excess:
+        """The same with a budget that these bits just fit."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,14 @@ class MemoryFirst:
     """A cost: BitOPs, and bytes that don't fit, each of which counts as much as all BitOPs together."""
 
     bitops: BitopsCost
-    excess: ExcessBytes
+    excess: tuple[Excess, ...]
 
     def __call__(self, precision: Precision) -> float:
-        return self.bitops(precision) + self.bitops(INT8) * self.excess(precision)
+        return self.bitops(precision) + self.bitops(INT8) * sum(excess(precision) for excess in self.excess)
 
     def with_room_for(self, precision: Precision) -> MemoryFirst:
         """The same where these bits fit, as a plan for them has shown: behind them a search goes on to BitOPs."""
-        return MemoryFirst(self.bitops, self.excess.with_room_for(precision))
+        return MemoryFirst(self.bitops, tuple(excess.with_room_for(precision) for excess in self.excess))
 
 
 def whole_model(
@@ -84,7 +98,7 @@ def memory_costs(
     found = []
     for stages in _cuts(graph, statistics, pushed, target, kernels):
         steps = memory_steps(graph, flow, partition(flow, stages, pushed), pushed=pushed)
-        found.append(MemoryFirst(bitops, ExcessBytes(graph, steps, sram)))
+        found.append(MemoryFirst(bitops, (ExcessBytes(graph, steps, sram),)))
     return tuple(found)
 
 

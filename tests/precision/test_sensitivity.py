@@ -14,6 +14,7 @@ from mcukit.errors import McukitError
 from mcukit.precision.bitops import BitopsCost
 from mcukit.precision.sensitivity import (
     Narrowing,
+    SearchStep,
     SensitivityResult,
     Target,
     measure_sensitivities,
@@ -201,3 +202,18 @@ def test_a_real_network_gets_the_same_bits_every_time() -> None:
         assert cost.count(result.choice.precision).reduction > 1.3
         choices.append(result.choice.precision.maps)
     assert choices[0] == choices[1]
+
+
+def test_the_first_step_that_fits_is_found_among_each_kind() -> None:
+    result = search(Target())
+    positions = {id(step): position for position, step in enumerate(result.steps)}
+    assert result.chosen >= 6
+    fitting = {1, 2, 6}
+
+    def fits(step: SearchStep) -> bool:
+        return positions[id(step)] in fitting
+
+    # What more bits need may be less where the kind changes: here behind the third step.
+    assert result.first_that(fits, lambda step: positions[id(step)] > 2) == 1
+    assert result.first_that(lambda step: positions[id(step)] >= 6, lambda step: positions[id(step)] > 2) == 6
+    assert result.first_that(lambda step: False, lambda step: positions[id(step)]) is None

@@ -15,6 +15,7 @@ from mcukit.budgets import Budgets
 from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
 from mcukit.workflow.check import check_budgets
+from mcukit.workflow.code_size import CodeSize
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 
@@ -153,3 +154,13 @@ def test_a_report_that_makes_no_sense_is_refused(emulation: object, measured: Bu
     build = with_report(measured, emulation=emulation or {"target": None})
     ((code, *_),) = problems(lambda: check_budgets(build, Budgets(sram=1 << 20)))
     assert code == "invalid-build"
+
+
+def test_searches_count_the_code_that_is_measured_at_the_end(measured: Build) -> None:
+    emulation = measured.report["emulation"]
+    needed = emulation["weight_bytes"] + emulation["code_bytes"]
+    target = emulation["target"]
+    assert CodeSize(needed, target).fits(measured.model, measured.plan)
+    assert not CodeSize(needed - 1, target).fits(measured.model, measured.plan)
+    assert not CodeSize(needed, None).counts(measured.model), "without a core nothing is compiled"
+    assert not CodeSize(1 << 30, target).counts(measured.model), "with so much flash neither"

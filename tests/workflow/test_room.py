@@ -17,6 +17,7 @@ from mcukit.precision.bitops import BitopsCost
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.precision import INT8, Precision, widest_choice
 from mcukit.workflow.bits import BitsOptions
+from mcukit.workflow.code_size import functions_of
 from mcukit.workflow.mixed import Calibrated, bits_by_sensitivity
 from mcukit.workflow.progress import no_progress
 from mcukit.workflow.room import Room, memory_costs, whole_model
@@ -83,3 +84,18 @@ def test_no_room_is_one_clear_error() -> None:
     with pytest.raises(McukitError) as caught:
         bits_by_sensitivity(CALIBRATED, BitsOptions(weights=False), no_progress, room)
     assert [problem.code for problem in caught.value.problems] == ["budget-exceeded"]
+
+
+def test_code_counts_and_may_grow_where_bits_become_fewer() -> None:
+    """Kernels for fewer bits bring code of their own: a few narrow layers do not fit any more, many do."""
+    int8 = whole_model(CALIBRATED.graph, CALIBRATED.statistics, INT8)
+    budget = int8.weight_bytes - 1
+
+    def fits(model: IntegerModel) -> bool:
+        more = functions_of(model) - functions_of(int8)
+        return model.weight_bytes + int8.weight_bytes // 8 * len(more) <= budget
+
+    options = BitsOptions(max_error=5.0, maps=False, images=8)
+    room = Room(fits, counts_code=lambda model: True, fits_flash=fits)
+    found = bits_by_sensitivity(CALIBRATED, options, no_progress, room)
+    assert fits(whole_model(CALIBRATED.graph, CALIBRATED.statistics, found.precision))
