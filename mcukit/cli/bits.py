@@ -22,6 +22,9 @@ _OPTIONS = (
     click.option("--bits", type=click.Choice(["8", "auto"]), default="8", help="8 everywhere, or found by a search."),
     click.option("--search", type=click.Choice(["sensitivity", "vdqs"]), help="How --bits auto finds them."),
     click.option("--max-error", type=float, metavar="E", help="What fewer bits may add to the output's error: 0.03."),
+    click.option(
+        "--save", type=click.Choice(["bitops", "instructions"]), help="What fewer bits are to save: bitops by default."
+    ),
     click.option("--bitops", type=float, metavar="X", help="Stop at X times fewer BitOPs than with 8 bits."),
     click.option("--vdpc", type=click.Choice(["off", "static", "runtime"]), help="vdqs: patches with outliers keep 8."),
     click.option("--phi", type=float, metavar="P", help="vdpc: share of values that counts as ordinary."),
@@ -34,6 +37,7 @@ _OPTIONS = (
 _NAMES = {
     "search": "--search",
     "max_error": "--max-error",
+    "save": "--save",
     "bitops": "--bitops",
     "vdpc": "--vdpc",
     "phi": "--phi",
@@ -42,7 +46,7 @@ _NAMES = {
     "entropy_weight": "--lambda",
     "layer_stage": "--layer-stage",
 }
-_OF_SENSITIVITY = ("max_error", "bitops")
+_OF_SENSITIVITY = ("max_error", "save", "bitops")
 _OF_VDPC = ("phi", "tau", "min_outliers")
 _OF_VDQS = ("vdpc", "phi", "tau", "min_outliers", "entropy_weight", "layer_stage")
 

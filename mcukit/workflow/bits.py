@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SEARCHES", "BitsOptions", "check_bits"]
+__all__ = ["SAVED", "SEARCHES", "BitsOptions", "check_bits"]
 
 import math
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from mcukit.errors import McukitError, Problem
 from mcukit.precision.quantmcu import QuantmcuOptions
 
 SEARCHES = ("sensitivity", "vdqs")
+SAVED = ("bitops", "instructions")
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,16 @@ class BitsOptions:
 
     "vdqs" is QuantMCU as reconstructed: entropies for the maps, patches classified by value, weights of 8 bits.
     max_error: what "sensitivity" may add to the output's error: nats of divergence of class probabilities, or error
-    relative to the outputs' variance for networks that end otherwise. bitops: stop as soon as there are so many times
-    fewer BitOPs than with 8 bits; None to go on to max_error. maps, weights: what may be narrowed. images: that errors
-    are measured over.
+    relative to the outputs' variance for networks that end otherwise. save: what fewer bits are to save: "bitops",
+    with which bytes go down, or "instructions" of the board's core, by what its kernels were measured to take. bitops:
+    stop as soon as there are so many times fewer BitOPs than with 8 bits; None to go on to max_error. maps, weights:
+    what may be narrowed. images: that errors are measured over.
     quantmcu: what "vdqs" does.
     """
 
     search: str = "sensitivity"
     max_error: float = 0.03
+    save: str = "bitops"
     bitops: float | None = None
     maps: bool = True
     weights: bool = True
@@ -40,6 +43,8 @@ def check_bits(options: BitsOptions) -> None:
     wrong = []
     if options.search not in SEARCHES:
         wrong.append(("--search", f"there is no search '{options.search}'", f"choose one of {', '.join(SEARCHES)}"))
+    if options.save not in SAVED:
+        wrong.append(("--save", f"nothing saves '{options.save}'", f"choose one of {', '.join(SAVED)}"))
     if not 0.0 < options.max_error < math.inf:
         wrong.append(("--max-error", f"{options.max_error:g} is no error that there is room for", "try 0.03"))
     if options.bitops is not None and not 1.0 <= options.bitops < math.inf:

@@ -12,6 +12,7 @@ from pathlib import Path
 from mcukit.boards import Board
 from mcukit.errors import McukitError
 from mcukit.planning.choose import SCHEDULES, PlanRequest, choose_plan
+from mcukit.planning.costs import DEFAULT_TARGET
 from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import PlanBits, bits_from_file
 from mcukit.planning.plan_file import first_stage
@@ -29,7 +30,8 @@ class BitsRequest:
     """What decides about bits beside the options. given: bits that a plan asks for; first: the first stage of it.
 
     sram: bytes of the budget. fits: whether a network of these bits can be planned in it; None without a budget.
-    kernels: the set of C kernels that the network is computed with. counts_code, fits_flash: see Room; None without a
+    target: the core that it is for, as in mcukit.planning.costs. kernels: the set of C kernels that the network is
+    computed with. counts_code, fits_flash: see Room; None without a
     budget of flash.
     """
 
@@ -37,6 +39,7 @@ class BitsRequest:
     first: Stage | None = None
     sram: int | None = None
     fits: Callable[[IntegerModel], bool] | None = None
+    target: str = DEFAULT_TARGET
     kernels: KernelSet = KernelSet.PORTABLE
     counts_code: Callable[[IntegerModel], bool] | None = None
     fits_flash: Callable[[IntegerModel], bool] | None = None
@@ -107,6 +110,7 @@ def bits_request(
         first,
         budget.sram,
         fits if limited else None,
+        board.cost_target if board else DEFAULT_TARGET,
         kernels,
         None if code is None else code.counts,
         None if code is None else fits_flash,

@@ -85,7 +85,7 @@ def quantize_float(
     stages: tuple[Stage, ...] | None = None
     classes: PatchClasses | None = None
     if options.bits is not None and options.bits.search == "vdqs":
-        result, stages = bits_by_vdqs(calibrated, model, options.bits, asked.sram)
+        result, stages = bits_by_vdqs(calibrated, model, options.bits, asked.sram, asked.target)
         model, classes = result.model, result.classes
     elif asked.first is not None:
         model = bits_of_plan(calibrated, model, asked.given, asked.first)
@@ -104,7 +104,7 @@ def _bits(calibrated: Calibrated, options: QuantizeOptions, report: Progress, re
         room = Room(
             request.fits, request.sram, options.push_rows, request.kernels, request.counts_code, request.fits_flash
         )
-    return bits_by_sensitivity(calibrated, options.bits, report, room)
+    return bits_by_sensitivity(calibrated, options.bits, report, room, request.target, request.kernels)
 
 
 def _range_method(options: QuantizeOptions) -> str:

@@ -103,7 +103,7 @@ def explore(
     values, preprocessing = calibration_data(graph, chosen)
     inputs, model = preprocessing.apply(values), FloatModel(graph)
     calibrated = Calibrated(model, cached_statistics(model, inputs, partial(report, "calibrate")), inputs)
-    steps = _steps(SensitivitySearch(calibrated, bits, report), target)
+    steps = _steps(SensitivitySearch(calibrated, bits, report, target, kernels_for_target(target)), target)
     choices: list[Choice] = []
     for number, step in enumerate(steps):
         report("plan", number, len(steps))
@@ -131,9 +131,9 @@ def choice_plan(choice: Choice) -> str:
 
 
 def _steps(search: SensitivitySearch, target: str) -> list[SearchStep]:
-    """Precisions that are worth a plan, the first of 8 bits: by fewer BitOPs, and by fewer bytes under several cuts."""
+    """Precisions that are worth a plan, of 8 bits first: of few BitOPs, instructions, and bytes under several cuts."""
     graph, statistics = search.calibrated.graph, search.calibrated.statistics
-    costs: list[Cost] = [search.bitops]
+    costs: list[Cost] = [search.bitops, search.instructions]
     for pushed in (False, True) if search.options.maps else ():
         # Nothing fits no bytes: each step is one by which less does not fit.
         costs += memory_costs(graph, statistics, 0, pushed=pushed, target=target, kernels=kernels_for_target(target))

@@ -12,7 +12,7 @@ __all__ = [
     "bits_of_plan",
 ]
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -33,6 +33,7 @@ from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import Branching, PlanBits
 from mcukit.planning.tiles import stage_tiles
 from mcukit.precision.bitops import BitopsCost
+from mcukit.precision.instruction_cost import InstructionCost
 from mcukit.precision.plain_rounding import WeightRounding, rounding_of
 from mcukit.precision.quantmcu import QuantmcuResult, narrowed_model, with_narrow_tiles
 from mcukit.precision.sensitivity import (
@@ -46,6 +47,7 @@ from mcukit.precision.sensitivity import (
 from mcukit.precision.simulated_error import SimulatedError
 from mcukit.precision.weight_bytes import ExcessWeights
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import INT8, Precision, check_precision, quantization_groups
 from mcukit.quantized.quantize import quantize_graph
@@ -83,20 +85,26 @@ class FoundBits:
 
 
 def bits_by_sensitivity(
-    calibrated: Calibrated, options: BitsOptions, report: Progress, room: Room | None = None
+    calibrated: Calibrated,
+    options: BitsOptions,
+    report: Progress,
+    room: Room | None = None,
+    target: str = DEFAULT_TARGET,
+    kernels: KernelSet = KernelSet.PORTABLE,
 ) -> FoundBits:
     """Narrows what is missed least, as far as options.max_error allows, or until there are few enough BitOPs.
 
+    target, kernels: the core whose instructions are saved, and the set of C kernels that it runs.
     room: where a budget is given, bits are taken whose plan fits, with few enough BitOPs if that was asked for, and the
     least error at which the search comes to that. Stages are cut in several ways for it, and bytes that don't fit go
     before BitOPs.
     Raises McukitError "budget-exceeded" where none fits within the error, or none has so few BitOPs.
     """
-    search = SensitivitySearch(calibrated, options, report)
+    search = SensitivitySearch(calibrated, options, report, target, kernels)
     limit = None if options.bitops is None else search.bitops(INT8) / options.bitops
     if room is None:
-        found = search.run(search.bitops, limit)
-        step = found.choice
+        found = search.run(search.cost, limit if options.save == "bitops" else None)
+        step = found.choice if limit is None else _few_enough(search, found.steps[: found.chosen + 1], limit)
     else:
         found, step = _roomy(search, room, limit)
     if limit is not None and search.bitops(step.precision) > limit:
@@ -111,13 +119,31 @@ def bits_by_sensitivity(
     return FoundBits(step.precision, found)
 
 
-class SensitivitySearch:
-    """Errors that were measured once, for searches by any cost. bitops: the usual one."""
+def _few_enough(search: SensitivitySearch, steps: Sequence[SearchStep], limit: float) -> SearchStep:
+    """The first step of so few BitOPs, or else the last one."""
+    return next((step for step in steps if search.bitops(step.precision) <= limit), steps[-1])
 
-    def __init__(self, calibrated: Calibrated, options: BitsOptions, report: Progress) -> None:
+
+class SensitivitySearch:
+    """Errors that were measured once, for searches by any cost. cost: what the options ask to save.
+
+    target, kernels: as of bits_by_sensitivity.
+    """
+
+    def __init__(
+        self,
+        calibrated: Calibrated,
+        options: BitsOptions,
+        report: Progress,
+        target: str = DEFAULT_TARGET,
+        kernels: KernelSet = KernelSet.PORTABLE,
+    ) -> None:
         graph, inputs = calibrated.graph, calibrated.inputs
         images = inputs[np.linspace(0, len(inputs) - 1, min(options.images, len(inputs))).astype(np.int64)]
         self.calibrated, self.options, self.bitops = calibrated, options, BitopsCost(graph)
+        spans = {name: choose_range(item, "min-max") for name, item in calibrated.statistics.items()}
+        self.instructions = InstructionCost(graph, spans, load_costs(target), kernels)
+        self.cost: Cost = self.bitops if options.save == "bitops" else self.instructions
         self._errors = SimulatedError(
             graph,
             calibrated.statistics,
@@ -147,7 +173,7 @@ class SensitivitySearch:
         fits: Callable[[SearchStep], bool],
         kind: Callable[[SearchStep], Hashable] | None = None,
     ) -> tuple[SensitivityResult, int | None]:
-        """Step by step, and the first step that fits; behind it nothing but BitOPs counts any more.
+        """Step by step, and the first step that fits; behind it nothing but the cost itself counts.
 
         kind: as of SensitivityResult.first_that.
         """
@@ -198,21 +224,21 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
 
 
 def _roomy_costs(search: SensitivitySearch, room: Room, int8: IntegerModel) -> list[Cost]:
-    """What is to become less, in several ways: BitOPs, and before these bytes of memory, of flash, and of both.
+    """What is to become less, in several ways: the cost, and before it bytes of memory, of flash, and of both.
 
     int8: the network with 8 bits everywhere.
     """
     graph, statistics = search.calibrated.graph, search.calibrated.statistics
-    costs: list[Cost] = [search.bitops]
+    costs: list[Cost] = [search.cost]
     tight: tuple[MemoryFirst, ...] = ()
     if room.sram is not None and search.options.maps:
-        tight = memory_costs(graph, statistics, room.sram, pushed=room.pushed, kernels=room.kernels)
+        tight = memory_costs(graph, statistics, room.sram, pushed=room.pushed, cost=search.cost, kernels=room.kernels)
     costs += tight
     if room.fits_flash is not None and search.options.weights and not room.fits_flash(int8):
         # Nothing fits no bytes: each step is one by which less does not fit, until a plan and its code show what does.
         weights = ExcessWeights(graph)
-        costs.append(MemoryFirst(search.bitops, (weights,)))
-        costs += [MemoryFirst(search.bitops, (*cost.excess, weights)) for cost in tight]
+        costs.append(MemoryFirst(search.cost, (weights,)))
+        costs += [MemoryFirst(search.cost, (*cost.excess, weights)) for cost in tight]
     return costs
 
 

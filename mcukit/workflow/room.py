@@ -20,6 +20,7 @@ from mcukit.planning.schedule import partition
 from mcukit.planning.search import PlanSearch, default_shapes
 from mcukit.precision.bitops import BitopsCost
 from mcukit.precision.memory_steps import ExcessBytes, memory_steps
+from mcukit.precision.sensitivity import Cost
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
@@ -55,17 +56,17 @@ class Excess(Protocol):
 
 @dataclass(frozen=True)
 class MemoryFirst:
-    """A cost: BitOPs, and bytes that don't fit, each of which counts as much as all BitOPs together."""
+    """A cost: another one, such as BitOPs, and bytes that don't fit, each of which counts as much as all of that."""
 
-    bitops: BitopsCost
+    cost: Cost
     excess: tuple[Excess, ...]
 
     def __call__(self, precision: Precision) -> float:
-        return self.bitops(precision) + self.bitops(INT8) * sum(excess(precision) for excess in self.excess)
+        return self.cost(precision) + self.cost(INT8) * sum(excess(precision) for excess in self.excess)
 
     def with_room_for(self, precision: Precision) -> MemoryFirst:
-        """The same where these bits fit, as a plan for them has shown: behind them a search goes on to BitOPs."""
-        return MemoryFirst(self.bitops, tuple(excess.with_room_for(precision) for excess in self.excess))
+        """The same where these bits fit, as a plan for them has shown: behind them a search goes on to `cost`."""
+        return MemoryFirst(self.cost, tuple(excess.with_room_for(precision) for excess in self.excess))
 
 
 def whole_model(
@@ -85,20 +86,21 @@ def memory_costs(
     sram: int,
     *,
     pushed: bool,
+    cost: Cost | None = None,
     target: str = DEFAULT_TARGET,
     kernels: KernelSet = KernelSet.PORTABLE,
 ) -> tuple[MemoryFirst, ...]:
     """What a search over bits can make less so that a network fits `sram` bytes, one cost for each of several cuts.
 
-    Bytes over the budget count more than all BitOPs. Which stages need least memory depends on the bits, and which bits
-    are worth having depends on the stages: so the cuts that suit a network of 8 bits are tried beside those that suit
-    it with all maps at 4, as the two ends of what a search goes through.
+    Bytes over the budget count more than all of `cost`, which is BitOPs by default. Which stages need least memory
+    depends on the bits, and which bits are worth having depends on the stages: so the cuts that suit a network of 8
+    bits are tried beside those that suit it with all maps at 4, as the two ends of what a search goes through.
     """
-    bitops, flow = BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8, kernels))
+    other, flow = cost or BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8, kernels))
     found = []
     for stages in _cuts(graph, statistics, pushed, target, kernels):
         steps = memory_steps(graph, flow, partition(flow, stages, pushed), pushed=pushed)
-        found.append(MemoryFirst(bitops, (ExcessBytes(graph, steps, sram),)))
+        found.append(MemoryFirst(other, (ExcessBytes(graph, steps, sram),)))
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ import pytest
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.statistics import collect_statistics
 from mcukit.errors import McukitError
+from mcukit.graph.region import whole_region
 from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
 from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
@@ -46,6 +47,14 @@ def smallest(model: IntegerModel, *, pushed: bool) -> int:
 
 def arena(precision: Precision, *, pushed: bool) -> int:
     return smallest(whole_model(CALIBRATED.graph, CALIBRATED.statistics, precision), pushed=pushed)
+
+
+def estimate_of(model: IntegerModel) -> int:
+    costs = load_costs()
+    return sum(
+        costs.instructions(layer, model.graph, whole_region(model.graph.tensors[layer.output]))
+        for layer in model.layers
+    )
 
 
 @pytest.mark.parametrize("pushed", [False, True])
@@ -99,3 +108,15 @@ def test_code_counts_and_may_grow_where_bits_become_fewer() -> None:
     room = Room(fits, counts_code=lambda model: True, fits_flash=fits)
     found = bits_by_sensitivity(CALIBRATED, options, no_progress, room)
     assert fits(whole_model(CALIBRATED.graph, CALIBRATED.statistics, found.precision))
+
+
+@pytest.mark.parametrize("bitops", [None, 1.5])
+def test_a_search_for_instructions_saves_these(bitops: float | None) -> None:
+    options = BitsOptions(max_error=5.0, save="instructions", bitops=bitops)
+    found = bits_by_sensitivity(CALIBRATED, options, no_progress)
+    graph, statistics = CALIBRATED.graph, CALIBRATED.statistics
+    few, many = (estimate_of(whole_model(graph, statistics, precision)) for precision in (found.precision, INT8))
+    assert few < many
+    assert few == next(step.cost for step in found.search.steps if step.precision == found.precision)
+    if bitops is not None:
+        assert BitopsCost(graph)(INT8) >= 1.5 * BitopsCost(graph)(found.precision)
