@@ -27,12 +27,16 @@ INPUTS = 20
 
 @dataclass(frozen=True)
 class Sample:
-    """inputs: images for quick executors. emulated: for slow ones. scored: for accuracy; points: as of Network."""
+    """inputs: images for quick executors. emulated: for slow ones. scored: for accuracy; points: as of Network.
+
+    cores: the emulated ones that run.
+    """
 
     inputs: int
     emulated: int
     scored: int
     points: float
+    cores: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ NETWORKS = (
         "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", calibration_limit=80,
         preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5,
         # Of 150 images three are two points.
-        sample=Sample(inputs=4, emulated=1, scored=150, points=2.0), **IMAGENET,
+        sample=Sample(inputs=4, emulated=1, scored=150, points=2.0, cores=("cortex-m4",)), **IMAGENET,
     ),
 )  # fmt: skip
 
@@ -90,13 +94,15 @@ NETWORKS = (
 class Prepared:
     """A network's build, the labelled data that it is scored on, and how far int8 may stay behind float there.
 
-    inputs: for quick executors. emulated: the first of them, for slow ones.
+    inputs: for quick executors. emulated: the first of them, for slow ones. sample: what all that comes from, if not
+    all of it runs.
     """
 
     network: Network
     build: Build
     evaluation: Dataset
     points: float | None
+    sample: Sample | None
     inputs: np.ndarray = field(repr=False)
     emulated: np.ndarray = field(repr=False)
 
@@ -153,4 +159,5 @@ def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
     )  # fmt: skip
     inputs = build.quantize_inputs(scored.values[: sample.inputs if sample else INPUTS])
     emulated = inputs[: sample.emulated] if sample else inputs
-    return Prepared(network, build, scored, sample.points if sample else network.points, inputs, emulated)
+    points = sample.points if sample else network.points
+    return Prepared(network, build, scored, points, sample, inputs, emulated)
