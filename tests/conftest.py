@@ -17,6 +17,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The real networks first, the largest of them before all: processes that run out of tests help with what is left.
+
+    In the end both would wait for one of them to quantize the largest one.
+    """
+    items.sort(key=lambda item: ("networks" not in item.path.parts, "mobilenet-v2" not in item.name))
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all test processes share: they have base folders of their own in it."""

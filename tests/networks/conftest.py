@@ -29,14 +29,14 @@ INPUTS = 20
 class Sample:
     """inputs: images for quick executors. emulated: for slow ones. scored: for accuracy; points: as of Network.
 
-    cores: the emulated ones that run.
+    executors: those that run at all.
     """
 
     inputs: int
     emulated: int
     scored: int
     points: float
-    cores: tuple[str, ...]
+    executors: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ NETWORKS = (
         "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", calibration_limit=80,
         preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5,
         # Of 150 images three are two points.
-        sample=Sample(inputs=4, emulated=1, scored=150, points=2.0, cores=("cortex-m4",)), **IMAGENET,
+        sample=Sample(inputs=4, emulated=1, scored=150, points=2.0, executors=("host", "cortex-m4", "tflm")),
+        **IMAGENET,
     ),
 )  # fmt: skip
 
@@ -105,6 +106,11 @@ class Prepared:
     sample: Sample | None
     inputs: np.ndarray = field(repr=False)
     emulated: np.ndarray = field(repr=False)
+
+
+def executors_of(sample: Sample | None, *names: str) -> list[str]:
+    """Those of these that run."""
+    return [name for name in names if sample is None or name in sample.executors]
 
 
 def networks(*, quantized: bool | None = None) -> list[object]:

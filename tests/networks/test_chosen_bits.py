@@ -19,7 +19,7 @@ from mcukit.calibration.data import load_inputs
 from mcukit.workflow.build import Build, load_build
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 from mcukit.workflow.verify import verify
-from tests.networks.conftest import INPUTS, MODELS, NETWORKS, Network
+from tests.networks.conftest import INPUTS, MODELS, NETWORKS, Network, Sample, executors_of
 
 CHOICES = Path(__file__).parents[2] / "benchmarks" / "results" / "chosen"
 CALIBRATION = 24
@@ -30,9 +30,10 @@ CHOSEN = [network for network in NETWORKS if network.name in {"vww", "resnet8", 
 
 @dataclass(frozen=True)
 class Chosen:
-    """inputs: for quick executors. emulated: the first of them, for slow ones."""
+    """sample: see Prepared. inputs: for quick executors. emulated: the first of them, for slow ones."""
 
     build: Build
+    sample: Sample | None
     inputs: np.ndarray = field(repr=False)
     emulated: np.ndarray = field(repr=False)
 
@@ -65,13 +66,15 @@ def chosen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     images = load_inputs(MODELS / network.evaluation, build.model.input.shape[1:], network.preprocessing)
     sample = None if request.config.getoption("--every-input") else network.sample
     inputs = build.quantize_inputs(images.values[: sample.inputs if sample else INPUTS])
-    return Chosen(build, inputs, inputs[: sample.emulated] if sample else inputs)
+    return Chosen(build, sample, inputs, inputs[: sample.emulated] if sample else inputs)
 
 
 @pytest.mark.parametrize("chosen", [pytest.param(n, id=n.name) for n in CHOSEN], indirect=True)
 @pytest.mark.parametrize("target", ["host", "plan", "cortex-m4", "tflm"])
 def test_every_map_of_the_chosen_plan_equals_the_reference(chosen: Chosen, target: str) -> None:
     build = chosen.build
+    if not executors_of(chosen.sample, target):
+        pytest.skip("it takes minutes: --every-input runs it")
     inputs = chosen.emulated if target in {"plan", "cortex-m4"} else chosen.inputs
     result = verify(build, target, inputs)
     widths = {tensor.quantization.bits for tensor in build.model.graph.maps() if tensor.quantization}
