@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RANGES = ("output-error", "map-by-map", "mse", "percentile", "min-max")
 """mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
 
-KERNELS = ("portable", "dsp")
+KERNELS = ("portable", "dsp", "mve")
 """mcukit.quantized.kernel_sets.KERNEL_SETS, named here for the same reason."""
 
 RAW_HINT = "if the network was not trained on such values, give --scale, --mean and --std as it was"

@@ -21,6 +21,8 @@ CORTEX_M = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"
 TARGETS = (
     Target("x86-64", "cc", (), ()),
     *(Target(core, "arm-none-eabi-gcc", (f"-mcpu={core}", "-mthumb"), ()) for core in CORTEX_M),
+    # Vector instructions need the registers of floating point numbers.
+    Target("cortex-m55 with vectors", "arm-none-eabi-gcc", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), ()),
     Target(
         "rv32imc",
         "riscv64-unknown-elf-gcc",

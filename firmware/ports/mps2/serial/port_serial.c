@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UART 0 of the MPS2 board, and the free-running counter of its input and output block. */
+/* UART 0 of the MPS2 or MPS3 board, and the free-running counter of its input and output block. */
 #include "port_serial.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
 /*
- * The image with a Cortex-M33 has them elsewhere, and for the secure state, in which it starts, with bit 28 set. Its clock
- * is a slower one, too: of the processor, the UART and the counter alike.
+ * Images with newer cores have them elsewhere, and for the secure state, in which these start, with bit 28 set. The clock of
+ * the processor and the counter differs, too, and with it that of the UART, but for the MPS3, where it has one of its own.
  */
-#if defined(__ARM_ARCH_8M_MAIN__)
+#if defined(__ARM_FEATURE_MVE)
+#define UART     0x59303000u
+#define FPGA_IO  0x59302000u
+#define CLOCK    32000000u
+#define UART_CLOCK 25000000u
+#elif defined(__ARM_ARCH_8M_MAIN__)
 #define UART     0x50200000u
 #define FPGA_IO  0x50302000u
 #define CLOCK    20000000u
@@ -16,6 +21,10 @@
 #define UART     0x40004000u
 #define FPGA_IO  0x40028000u
 #define CLOCK    25000000u
+#endif
+
+#ifndef UART_CLOCK
+#define UART_CLOCK CLOCK
 #endif
 
 #define UART_DATA    REGISTER(UART + 0x00u)
@@ -30,7 +39,7 @@ enum { STATE_SEND_FULL = 1, STATE_RECEIVED = 2, CONTROL_SEND_AND_RECEIVE = 3 };
 
 void port_serial_init(void)
 {
-    UART_DIVIDER = CLOCK / MCUKIT_BAUD;
+    UART_DIVIDER = UART_CLOCK / MCUKIT_BAUD;
     UART_CONTROL = CONTROL_SEND_AND_RECEIVE;
     PRESCALER = 0;
     COUNTER = 0;
