@@ -54,8 +54,7 @@ def _cortex_m(core: str, machine: str, float_abi: str = "soft") -> Target:
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        # The host runs DSP kernels themselves, over their instructions in C, and not the portable ones in their place.
-        Target(name="host", compiler="cc", machine_flags=("-DMK_DSP_EMULATED",), port_folders=("host",)),
+        Target(name="host", compiler="cc", machine_flags=(), port_folders=("host",)),
         _cortex_m("cortex-m3", "mps2-an385"),
         _cortex_m("cortex-m4", "mps2-an386"),
         _cortex_m("cortex-m7", "mps2-an500"),

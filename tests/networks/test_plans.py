@@ -14,6 +14,8 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Plan, Stage
 from mcukit.planning.planner import plan_layers
 from mcukit.planning.tiles import stage_tiles, tile_macs
+from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.quantized.lower import lower
 from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.verify import verify
@@ -31,6 +33,9 @@ LIMITS = {"vww": (31, 19), "mobilenet-v1": (54, 28), "mobilenet-v2": (225, 150)}
 
 PATCHED_SHARES = {"vww": 0.66, "resnet8": 0.76, "mobilenet-v1": 0.59}
 """Arena of the file in tiles beside that of the plain file, as TensorFlow Lite Micro reports both."""
+
+STREAMING = {KernelSet.PORTABLE: 1.03, KernelSet.DSP: 1.08}
+"""Instructions beside those of whole layers. DSP kernels take a third of them, and each call costs more."""
 
 each_network = pytest.mark.parametrize("prepared", networks(quantized=False), indirect=True)
 
@@ -72,20 +77,24 @@ def test_arena_of_the_streamed_network(prepared: Prepared, pushed: bool) -> None
 
 
 @each_network
-def test_streaming_costs_hardly_more_instructions_than_layers(prepared: Prepared, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kernels", "limit"), STREAMING.items())
+def test_streaming_costs_a_few_percent_more_instructions_than_layers(
+    prepared: Prepared, kernels: KernelSet, limit: float, tmp_path: Path
+) -> None:
+    build = replace(prepared.build, model=lower(prepared.build.model.graph, kernels))
     plans = {
-        "layers": plan_layers(prepared.build.model),
-        "stream": choose_plan(prepared.build.model, REQUESTS["stream"]).plan,
-        "pushed": choose_plan(prepared.build.model, REQUESTS["pushed"]).plan,
+        "layers": plan_layers(build.model),
+        "stream": choose_plan(build.model, REQUESTS["stream"]).plan,
+        "pushed": choose_plan(build.model, REQUESTS["pushed"]).plan,
     }
     counts = {}
     for name, plan in plans.items():
         (tmp_path / name).mkdir()
-        run = emulate(under(prepared.build, plan, tmp_path / name), "cortex-m4", prepared.inputs[:1])
+        run = emulate(under(build, plan, tmp_path / name), "cortex-m4", prepared.inputs[:1])
         assert run.arena_bytes == plan.arena_bytes
         counts[name] = run.instructions or 0
-    assert 0 < counts["stream"] <= 1.03 * counts["layers"]
-    assert 0 < counts["pushed"] <= 1.03 * counts["layers"]
+    assert 0 < counts["stream"] <= limit * counts["layers"]
+    assert 0 < counts["pushed"] <= limit * counts["layers"]
 
 
 @only("mobilenet-v2")

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from mcukit.emulation.branches import wide_images
+from mcukit.emulation.build import DSP_EMULATED
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.targets import target_named
 from mcukit.emulation.toolchain import compile_objects, find_tool
@@ -41,6 +42,7 @@ from mcukit.resources import firmware_dir
 _HERE = Path(__file__).parent
 _RUNTIME = firmware_dir() / "mcukit_nn" / "src"
 _SANITIZE = (
+    DSP_EMULATED,
     "-fsanitize=address,undefined",
     "-fsanitize-sections=.bss.mcukit_arena*,.rodata.mcukit_weights*",
     "-fno-sanitize-recover=all",

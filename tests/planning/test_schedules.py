@@ -19,6 +19,7 @@ from mcukit.emulation.reference import run_reference
 from mcukit.emulation.runner import run_on_target
 from mcukit.errors import McukitError
 from mcukit.export.c_code import generate_c
+from mcukit.export.names import file_stem
 from mcukit.graph.graph import Graph
 from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
@@ -128,7 +129,7 @@ def test_the_runner_traces_every_schedule(graph: Graph, grid: tuple[int, int, Ha
     plan = plan_of(flow, (Stage(tuple(layer.name for layer in flow.layers), *grid),))
     for file, text in generate_c(model, plan).items():
         Path(tmp_path, file).write_text(text)
-    sources = CSources(model.name, tmp_path, len(flow.layers), model.input.elements, model.outputs[0].elements)
+    sources = CSources(file_stem(model.name), tmp_path, len(flow.layers), model.input.elements, model.outputs[0].elements)
     run = run_on_target(sources, "host", inputs.reshape(len(inputs), -1), trace=True, sanitize=True)
     expected = run_reference(model, inputs, keep_maps=True)
     np.testing.assert_array_equal(run.outputs, expected.outputs[0].reshape(len(inputs), -1))
