@@ -166,9 +166,11 @@ def _doubtful_input(build: Build) -> list[Problem]:
 
 
 def _next_steps(build: Build) -> list[Block]:
+    from mcukit.workflow.kernels import costs_for
+
     folder = quote(str(build.folder))
     core = build.report["core"]
-    target = "cortex-m4" if core is None else core["emulation_target"]
+    target = costs_for(None, build.model.kernels) if core is None else core["emulation_target"]
     commands = [
         ("  proof of equal bytes", f"mcukit verify {folder} --on host"),
         ("  accuracy", f"mcukit evaluate {folder} --data DATA.npz"),

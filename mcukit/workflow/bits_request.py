@@ -12,6 +12,7 @@ from pathlib import Path
 from mcukit.boards import Board
 from mcukit.errors import McukitError
 from mcukit.planning.choose import SCHEDULES
+from mcukit.planning.costs import DEFAULT_TARGET
 from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import PlanBits, bits_from_file
 from mcukit.planning.plan_file import first_stage
@@ -19,6 +20,7 @@ from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.budget import Budget
+from mcukit.workflow.kernels import costs_for
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.plan import make_plan
 
@@ -28,7 +30,7 @@ class BitsRequest:
     """What decides about bits beside the options. given: bits that a plan asks for; first: the first stage of it.
 
     sram: bytes of the budget. fits: whether a network of these bits can be planned in it; None without a budget.
-    kernels: the set of C kernels that the network is computed with.
+    kernels: the set of C kernels that the network is computed with. target: the core whose costs plans are made with.
     """
 
     given: PlanBits = field(default_factory=PlanBits)
@@ -36,6 +38,7 @@ class BitsRequest:
     sram: int | None = None
     fits: Callable[[IntegerModel], bool] | None = None
     kernels: KernelSet = KernelSet.PORTABLE
+    target: str = DEFAULT_TARGET
 
 
 def given_bits(options: QuantizeOptions) -> PlanBits | None:
@@ -92,4 +95,5 @@ def bits_request(
 
     limited = options.bits is not None and (budget.sram is not None or budget.flash is not None)
     first = None if given is None or given.branching is None else first_stage(Path(options.plan))
-    return BitsRequest(given or PlanBits(), first, budget.sram, fits if limited else None, kernels)
+    target = costs_for(board, kernels)
+    return BitsRequest(given or PlanBits(), first, budget.sram, fits if limited else None, kernels, target)

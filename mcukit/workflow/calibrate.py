@@ -85,7 +85,7 @@ def quantize_float(
     stages: tuple[Stage, ...] | None = None
     classes: PatchClasses | None = None
     if options.bits is not None and options.bits.search == "vdqs":
-        result, stages = bits_by_vdqs(calibrated, model, options.bits, asked.sram)
+        result, stages = bits_by_vdqs(calibrated, model, options.bits, asked.sram, asked.target)
         model, classes = result.model, result.classes
     elif asked.first is not None:
         model = bits_of_plan(calibrated, model, asked.given, asked.first)
@@ -99,7 +99,9 @@ def _bits(calibrated: Calibrated, options: QuantizeOptions, report: Progress, re
     """The bits that a search by sensitivity finds; None where nobody asked for one."""
     if options.bits is None or options.bits.search != "sensitivity":
         return None
-    room = None if request.fits is None else Room(request.fits, request.sram, options.push_rows, request.kernels)
+    room = None
+    if request.fits is not None:
+        room = Room(request.fits, request.sram, options.push_rows, request.kernels, request.target)
     return bits_by_sensitivity(calibrated, options.bits, report, room)
 
 

@@ -155,9 +155,8 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
     calibrated = search.calibrated
     costs: list[Cost] = [search.bitops]
     if room.sram is not None and search.options.maps:
-        costs += memory_costs(
-            calibrated.graph, calibrated.statistics, room.sram, pushed=room.pushed, kernels=room.kernels
-        )
+        graph, statistics, target = calibrated.graph, calibrated.statistics, room.target
+        costs += memory_costs(graph, statistics, room.sram, pushed=room.pushed, target=target, kernels=room.kernels)
 
     def fits(step: SearchStep) -> bool:
         return room.fits(whole_model(calibrated.graph, calibrated.statistics, step.precision, room.kernels))

@@ -31,12 +31,14 @@ class Room:
     """What a network must fit. fits: whether one can be planned in it. sram: bytes, None where only flash is limited.
 
     pushed: whether rows of the input are pushed. kernels: the set of C kernels that it is computed with.
+    target: the core whose costs plans are made with.
     """
 
     fits: Callable[[IntegerModel], bool]
     sram: int | None = None
     pushed: bool = False
     kernels: KernelSet = KernelSet.PORTABLE
+    target: str = DEFAULT_TARGET
 
 
 @dataclass(frozen=True)

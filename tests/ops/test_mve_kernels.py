@@ -1,32 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MVE kernels in their own instructions: the cases of all operators that have such kernels, on a Cortex-M55.
+"""The MVE kernels: the cases of all operators that have such kernels, on the host and on a Cortex-M55.
 
-The core starts once: all cases are branches of one network. That the same kernels give these bytes over the
-instructions in C, and keep to their memory, is tested on the host by the operators' own tests.
+On the host they run over their instructions in C, and must keep to the memory of their case. The core starts once: all
+cases are branches of one network. Whole networks are in tests/networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mcukit.calibration.preprocessing import Preprocessing
-from mcukit.demo import SCALE, demo_model_path
 from mcukit.emulation.reference import run_reference
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2dInt8
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import IntegerModel, IntegerOperator, Layer, with_kernels
+from mcukit.planning.planner import plan_layers
+from mcukit.quantized.integer import IntegerModel, Layer, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
-from mcukit.workflow.quantize import QuantizeOptions, quantize
-from mcukit.workflow.verify import verify
 from tests.ops import test_conv2d, test_depthwise_conv2d, test_dsp_kernels, test_fully_connected
-from tests.ops.harness import case_graph, quantize_case, run_c
+from tests.ops.harness import case_graph, check_on_host, quantize_case, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
+from tests.planning.batch import Job, require_all_right
 
 MORE = (
     # Every number of pixels and of filters that is left over, with taps in one vector and in several.
@@ -39,18 +36,14 @@ MORE = (
     *(depthwise(4, width, 3, SAME3, seed=width) for width in (1, 2, 6, 7, 8, 13)),
     *(depthwise(6, 7, 21, Window((size, 3), (1, 2), (2, 1), pads=(2, 1, 2, 1)), seed=size) for size in (2, 4)),
 )
-CASES = (
-    *test_conv2d.CASES,
-    *test_depthwise_conv2d.CASES,
-    *(case for case in test_fully_connected.CASES if len(case.maps[0]) == len(test_dsp_kernels.INPUT)),
-    *MORE,
-)
+CASES = (*test_conv2d.CASES, *test_depthwise_conv2d.CASES, *test_fully_connected.CASES, *MORE)
 OWN = {"mk_conv2d_s8_mve", "mk_depthwise_conv2d_s8_mve", "mk_fully_connected_s8_mve"}
 
 
 @pytest.fixture(scope="module")
 def everything() -> tuple[IntegerModel, np.ndarray]:
-    model, inputs = test_dsp_kernels.quantized(test_dsp_kernels.merged(CASES))
+    graph = test_dsp_kernels.merged([case for case in CASES if len(case.maps[0]) == len(test_dsp_kernels.INPUT)])
+    model, inputs = test_dsp_kernels.quantized(graph)
     return with_kernels(model, KernelSet.MVE), inputs
 
 
@@ -72,6 +65,10 @@ def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray])
     assert functions >= OWN | {"mk_depthwise_conv2d_s8"}
 
 
+def test_every_case_on_the_host(tmp_path: Path) -> None:
+    check_on_host(CASES, KernelSet.MVE, tmp_path)
+
+
 def test_bytes_agree(everything: tuple[IntegerModel, np.ndarray]) -> None:
     model, inputs = everything
     expected = run_reference(model, inputs, keep_maps=True).maps
@@ -81,39 +78,30 @@ def test_bytes_agree(everything: tuple[IntegerModel, np.ndarray]) -> None:
         np.testing.assert_array_equal(expected[name], values, err_msg=f"'{name}'", strict=True)
 
 
-def test_a_whole_network_computes_the_same(tmp_path: Path) -> None:
-    options = QuantizeOptions(preprocessing=Preprocessing(SCALE), calibration_limit=4, kernels="mve")
-    build = quantize(demo_model_path(), tmp_path / "build", options)
-    assert build.manifest["kernels"] == build.report["kernels"] == "mve"
-    assert "Kernels: mve" in (build.folder / "model" / "digits96.c").read_text()
-    functions = {layer.kernel.function for layer in build.model.layers if layer.kernel}
-    assert functions >= {"mk_conv2d_s8_mve", "mk_depthwise_conv2d_s8_mve"}
-    assert verify(build, on="cortex-m55").equal
+def with_smallest_weights(model: IntegerModel, smallest: int) -> IntegerModel:
+    """The model with depthwise weights that are all the same, and MVE kernels."""
+
+    def changed(layer: Layer) -> Layer:
+        operator = layer.operator
+        if not isinstance(operator, DepthwiseConv2dInt8):
+            return layer
+        arithmetic = operator.arithmetic
+        weights = np.full_like(arithmetic.weights, smallest)
+        folded = arithmetic.bias - arithmetic.input_zero_point * weights.sum(axis=(0, 1, 2))
+        arithmetic = replace(arithmetic, weights=weights, folded_bias=folded, shift=np.full_like(arithmetic.shift, -11))
+        return replace(layer, operator=replace(operator, arithmetic=arithmetic))
+
+    return with_kernels(replace(model, layers=tuple(map(changed, model.layers))), KernelSet.MVE)
 
 
-def extremes(model: IntegerModel, change: Callable[[IntegerOperator], IntegerOperator]) -> IntegerModel:
-    return replace(model, layers=tuple(replace(layer, operator=change(layer.operator)) for layer in model.layers))
-
-
-@pytest.mark.parametrize("smallest", [-127, -128])
-@pytest.mark.parametrize("target", ["host", "cortex-m55"])
-def test_sums_of_two_products_stay_within_16_bits(smallest: int, target: str) -> None:
+def test_sums_of_two_products_stay_within_16_bits(tmp_path: Path) -> None:
     """The largest products there are; of weights of -128 two would not fit, and another kernel takes them."""
     case = depthwise(3, 5, 16, SAME3)
-    model, inputs = quantize_case(case, case_graph(case))
-
-    def with_extreme_weights(operator: IntegerOperator) -> IntegerOperator:
-        if not isinstance(operator, DepthwiseConv2dInt8):
-            return operator
-        weights = np.full_like(operator.arithmetic.weights, smallest)
-        folded = operator.arithmetic.bias - operator.arithmetic.input_zero_point * weights.sum(axis=(0, 1, 2))
-        shift = np.full_like(operator.arithmetic.shift, -11)
-        arithmetic = replace(operator.arithmetic, weights=weights, folded_bias=folded, shift=shift)
-        return replace(operator, arithmetic=arithmetic)
-
-    model = with_kernels(extremes(model, with_extreme_weights), KernelSet.MVE)
-    assert bool(layers_of(model, "mk_depthwise_conv2d_s8_mve")) == (smallest == -127)
-    inputs = np.full_like(inputs[:1], -128)
+    plain, inputs = quantize_case(case, case_graph(case))
+    assert not layers_of(with_smallest_weights(plain, -128), "mk_depthwise_conv2d_s8_mve")
+    model, inputs = with_smallest_weights(plain, -127), np.full_like(inputs[:1], -128)
+    assert layers_of(model, "mk_depthwise_conv2d_s8_mve")
     expected = run_reference(model, inputs, keep_maps=True).maps["output"]
-    np.testing.assert_array_equal(expected, run_c(model, inputs, target)["output"])
     assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(expected, run_c(model, inputs, "cortex-m55")["output"])
+    require_all_right([Job(str(case), model, plan_layers(model), inputs)], tmp_path)

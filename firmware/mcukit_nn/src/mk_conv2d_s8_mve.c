@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Convolution with Helium. Three neighbouring pixels are multiplied with two filters at a time: 16 taps of them take five
- * loads and six multiplications, for 96 products. The sums of four filters, two and two, then fill a vector for each
- * pixel. What is left of a row is multiplied pixel by pixel with four filters.
+ * Convolution with Helium. Three neighbouring pixels are multiplied with two filters at a time: 16 taps of them take
+ * five loads and six multiplications, for 96 products. The sums of four filters, two and two, then fill a vector for
+ * each pixel. What is left of a row is multiplied pixel by pixel with four filters.
  *
  * Windows that are one run of bytes are read where they lie, others are gathered in scratch memory.
  */
@@ -13,8 +13,8 @@
 enum { PIXELS = 3, FILTERS = 4 };
 
 /*
- * A call, and what it derives from the parameters. taps: of a filter. depth, filters: of a group. rows_are_runs: whether
- * rows of windows are single runs of bytes, where they lie inside of the map.
+ * A call, and what it derives from the parameters. taps: of a filter. depth, filters: of a group. rows_are_runs:
+ * whether rows of windows are single runs of bytes, where they lie inside of the map.
  */
 typedef struct call {
     const mk_conv2d_s8_mve_params *p;
@@ -47,7 +47,8 @@ static const int8_t *first_in_map(const call *c, const mk_map *output, int32_t y
     const mk_window *w = &c->p->window;
     const mk_map *input = c->input;
     const int32_t row = y * w->stride_y - w->pad_top, left = output->first_column * w->stride_x - w->pad_left;
-    const int32_t last = left + (output->columns - 1) * (int32_t)w->stride_x + (w->kernel_width - 1) * (int32_t)w->dilation_x;
+    const int32_t reach = (w->kernel_width - 1) * (int32_t)w->dilation_x;
+    const int32_t last = left + (output->columns - 1) * (int32_t)w->stride_x + reach;
     const bool inside = left >= 0 && last < (int32_t)input->width && mk_has_row(input, row);
     if (!inside || w->kernel_height != 1 || !c->rows_are_runs) {
         return NULL;
@@ -56,7 +57,8 @@ static const int8_t *first_in_map(const call *c, const mk_map *output, int32_t y
 }
 
 /* One row of the windows of `count` pixels, where it has gaps or does not exist; then it is null. */
-static __attribute__((noinline)) void gather_row(const call *c, const int8_t *row, int32_t left, uint32_t count, int8_t *to)
+static __attribute__((noinline)) void gather_row(const call *c, const int8_t *row, int32_t left, uint32_t count,
+                                                 int8_t *to)
 {
     const uint32_t row_taps = c->p->window.kernel_width * c->depth;
     for (; count != 0; --count, left += c->p->window.stride_x, to += c->taps) {
@@ -76,7 +78,8 @@ static inline void gather(const call *c, const int32_t *rows, int32_t left, uint
 {
     const mk_window *w = &c->p->window;
     const mk_map *input = c->input;
-    const uint32_t row_taps = w->kernel_width * c->depth, step = (uint32_t)w->stride_x * input->channels, taps = c->taps;
+    const uint32_t row_taps = w->kernel_width * c->depth, taps = c->taps;
+    const uint32_t step = (uint32_t)w->stride_x * input->channels;
     const int32_t reach = (w->kernel_width - 1) * (int32_t)w->dilation_x + (int32_t)(count - 1) * w->stride_x;
     const bool in_one_piece = left >= 0 && left + reach < (int32_t)input->width && c->rows_are_runs;
     const int8_t *const data = input->data + group * c->depth;
@@ -93,8 +96,8 @@ static inline void gather(const call *c, const int32_t *rows, int32_t left, uint
 }
 
 /*
- * Three windows and four filters. x, taps: the windows. bias: that of the first filter. w: the filters, which are `step`
- * bytes apart. The assembly below relies on the order of members.
+ * Three windows and four filters. x, taps: the windows. bias: that of the first filter. w: the filters, one behind the
+ * other. The assembly below relies on the order of members.
  */
 typedef struct block {
     const int8_t *x[PIXELS];
@@ -140,10 +143,12 @@ typedef struct block {
 
 static inline void add_four_filters(const block *b, int32x4_t *sums0, int32x4_t *sums1, int32x4_t *sums2)
 {
+    /* Where there is a frame pointer, compilers do not find this register by themselves. */
+    register const block *at __asm__("r12") = b;
     int32x4_t s0, s1, s2;
     __asm__ volatile(ADD_TWO_FILTERS("0", "2", "0", "8", "") ADD_TWO_FILTERS("1", "3", "4", "12", "add r9, r9, lr \n")
                      : [s0] "=&w"(s0), [s1] "=&w"(s1), [s2] "=&w"(s2)
-                     : [b] "r"(b)
+                     : [b] "r"(at)
                      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "lr", "q0", "q1", "q2",
                        "q3", "memory");
     *sums0 = s0;

@@ -17,8 +17,8 @@ typedef struct mk_conv2d_s8_mve_params {
 
 /*
  * Convolution of rows [first_row, last_row) of the output, for cores with Helium: the bytes of mk_conv2d_s8.
- * scratch, aligned to words: 4 bytes for each row of the kernel and three windows of one group, 3 * kernel height * kernel
- * width * input channels / groups bytes; may be null for unpadded 1x1 kernels.
+ * scratch, aligned to words: 4 bytes for each row of the kernel and three windows of one group, 3 * kernel height *
+ * kernel width * input channels / groups bytes; may be null for unpadded 1x1 kernels.
  */
 void mk_conv2d_s8_mve(const mk_conv2d_s8_mve_params *params, const mk_map *input, const mk_map *output,
                       uint16_t first_row, uint16_t last_row, void *scratch);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fully connected layer with Helium: four filters at a time, so that every 16 inputs are loaded once for 64 products. */
+/* Fully connected layer with Helium: four filters at a time, so that 16 inputs are loaded once for 64 products. */
 #include "mk_fully_connected_s8_mve.h"
 
 #include "mk_mve.h"

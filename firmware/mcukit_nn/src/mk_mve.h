@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernels for cores with Helium (Armv8.1-M vector instructions on integers: Cortex-M55, M85) share. Not part of
- * the public interface.
+ * What the kernels for cores with Helium share: vector instructions on integers of Armv8.1-M, as Cortex-M55 and M85 have
+ * them. Not part of the public interface.
  *
  * They are written in the intrinsics of arm_mve.h; only the loops that multiply whole vectors are in assembly, because
  * compilers know no tail-predicated loops. On other cores they run as they are, over equals of the instructions in C:
@@ -15,7 +15,7 @@
 
 #include "mk_common.h"
 
-#if defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE && defined(__ARM_FEATURE_UNALIGNED)
+#if defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE
 #define MK_MVE 1
 #include <arm_mve.h>
 #else
@@ -53,7 +53,8 @@ static inline void mk_mve_copy(int8_t *to, const int8_t *from, uint32_t count)
 }
 
 /* The same of three runs of bytes, which are `from_step` and `to_step` bytes apart. */
-static inline void mk_mve_copy_three(int8_t *to, uint32_t to_step, const int8_t *from, uint32_t from_step, uint32_t count)
+static inline void mk_mve_copy_three(int8_t *to, uint32_t to_step, const int8_t *from, uint32_t from_step,
+                                     uint32_t count)
 {
 #if MK_MVE
     const int8_t *from1 = from + from_step, *from2 = from1 + from_step;

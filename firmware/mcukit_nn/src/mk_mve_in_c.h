@@ -3,8 +3,8 @@
  * The intrinsics of arm_mve.h that the _mve kernels use, under their own names, for cores without Helium. Not part of
  * the public interface.
  *
- * Lanes are numbered from the lowest address. "b" is the even ones of narrower lanes, "t" the odd ones. A predicate has a
- * bit for every byte; lanes that it leaves out are 0 after loads and untouched by stores.
+ * Lanes are numbered from the lowest address. "b" is the even ones of narrower lanes, "t" the odd ones. A predicate has
+ * a bit for every byte; lanes that it leaves out are 0 after loads and untouched by stores.
  */
 #ifndef MK_MVE_IN_C_H
 #define MK_MVE_IN_C_H

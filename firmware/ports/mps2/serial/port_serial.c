@@ -5,26 +5,24 @@
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
 /*
- * Images with newer cores have them elsewhere, and for the secure state, in which these start, with bit 28 set. The clock of
- * the processor and the counter differs, too, and with it that of the UART, but for the MPS3, where it has one of its own.
+ * Images with newer cores have them elsewhere, and for the secure state, in which these start, with bit 28 set. Clocks
+ * differ, too; the counter's on the MPS3 is that of the emulator, not of the board.
  */
 #if defined(__ARM_FEATURE_MVE)
-#define UART     0x59303000u
-#define FPGA_IO  0x59302000u
-#define CLOCK    32000000u
-#define UART_CLOCK 25000000u
+#define UART          0x59303000u
+#define FPGA_IO       0x59302000u
+#define UART_CLOCK    25000000u
+#define COUNTER_CLOCK 20000000u
 #elif defined(__ARM_ARCH_8M_MAIN__)
-#define UART     0x50200000u
-#define FPGA_IO  0x50302000u
-#define CLOCK    20000000u
+#define UART          0x50200000u
+#define FPGA_IO       0x50302000u
+#define UART_CLOCK    20000000u
+#define COUNTER_CLOCK 20000000u
 #else
-#define UART     0x40004000u
-#define FPGA_IO  0x40028000u
-#define CLOCK    25000000u
-#endif
-
-#ifndef UART_CLOCK
-#define UART_CLOCK CLOCK
+#define UART          0x40004000u
+#define FPGA_IO       0x40028000u
+#define UART_CLOCK    25000000u
+#define COUNTER_CLOCK 25000000u
 #endif
 
 #define UART_DATA    REGISTER(UART + 0x00u)
@@ -66,7 +64,7 @@ uint32_t port_ticks(void)
 
 uint32_t port_ticks_per_second(void)
 {
-    return CLOCK;
+    return COUNTER_CLOCK;
 }
 
 void port_reset(void)
