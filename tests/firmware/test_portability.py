@@ -16,10 +16,10 @@ from mcukit.resources import firmware_dir
 SOURCES = tuple(sorted((firmware_dir() / "mcukit_nn" / "src").glob("*.c")))
 HEADERS = tuple(sorted((firmware_dir() / "mcukit_nn" / "src").glob("*.h")))
 
-CORTEX_M = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+CORTEX_M = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
 
 # Vector instructions need the registers of floating point numbers.
-HELIUM = Target("cortex-m55 with vectors", "arm-none-eabi-gcc", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), ())
+HELIUM = Target("cortex-m55", "arm-none-eabi-gcc", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), ())
 TARGETS = (
     Target("x86-64", "cc", (), ()),
     *(Target(core, "arm-none-eabi-gcc", (f"-mcpu={core}", "-mthumb"), ()) for core in CORTEX_M),
