@@ -27,7 +27,7 @@ from benchmarks.support.shaped import Shaped
 from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError
 from mcukit.planning.kernel_features import KERNEL_FEATURES
-from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.quantized.kernel_sets import KernelSet, first_set_with
 from mcukit.workflow.kernels import kernels_for_target
 
 HERE = Path(__file__).resolve().parent
@@ -83,9 +83,13 @@ def main(targets: tuple[str, ...], functions: tuple[str, ...], shapes: bool, out
 
 
 def _functions(target: str) -> list[str]:
-    """The kernels that plans for a target are made with. DSP kernels of other targets only call the portable ones."""
-    has_dsp = kernels_for_target(target) is KernelSet.DSP
-    return [name for name in KERNEL_SHAPES if has_dsp or not name.endswith("_dsp")]
+    """The kernels that plans for a target are made with: those of its set, and of slower ones.
+
+    DSP kernels of other targets only call the portable ones.
+    """
+    sets = list(KernelSet)
+    possible = sets[: sets.index(kernels_for_target(target)) + 1]
+    return [name for name in KERNEL_SHAPES if first_set_with(name) in possible]
 
 
 def _fit(function: str, target: str) -> Fit:

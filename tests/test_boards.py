@@ -19,10 +19,12 @@ from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
 from mcukit.planning.costs import list_cost_targets
 from mcukit.planning.region_budget import RegionBudget
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.resources import boards_dir
 from mcukit.toml_table import LARGEST_FILE
 from mcukit.workflow.budget import Budget
+from mcukit.workflow.kernels import chosen_kernels
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.plan import make_plan
 from mcukit.workflow.sketch import sketch
@@ -69,6 +71,9 @@ board = "mine"
 platform = "ststm32"
 frameworks = ["arduino"]
 """
+
+
+ONLY_FOR_OWN_BOARDS = {"cortex-m55", "cortex-m85"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,9 +295,12 @@ def test_what_holds_for_every_board(board: Board) -> None:
     assert not any(mark in source for source in board.sources for mark in ("://", "www."))
 
 
+def test_every_core_has_a_board_but_those_for_boards_of_ones_own() -> None:
+    assert CORES.keys() - {board.core for board in list_boards()} == ONLY_FOR_OWN_BOARDS
+
+
 @pytest.mark.parametrize("core", CORES.values(), ids=CORES)
 def test_cores_are_emulated_or_it_is_said_why_not(core: Core) -> None:
-    assert {board.core for board in list_boards()} == CORES.keys()
     assert core.cost_target in list_cost_targets()
     assert core.dsp
     assert core.cycle_counters
@@ -333,6 +341,20 @@ def test_the_demo_network_is_planned_for_a_board_of_each_core(board_id: str, dem
     assert planned.found.instructions > 1_000_000
     assert planned.plan.arenas.keys() <= sizes.keys()
     assert all(needed <= sizes[name] for name, needed in planned.plan.arenas.items())
+
+
+@pytest.mark.parametrize("core", sorted(ONLY_FOR_OWN_BOARDS))
+def test_the_demo_network_is_planned_for_a_board_of_ones_own(core: str, demo: IntegerModel, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(VALID.replace('"cortex-m4"', f'"{core}"').replace('"portable"', '"mve"'))
+    board = load_board(str(file))
+    options = QuantizeOptions(board=str(file))
+    kernels = chosen_kernels(options, board)
+    assert kernels is KernelSet.MVE
+    planned = make_plan(with_kernels(demo, kernels), options, board, Budget.of(options, board))
+    assert planned.target == board.cost_target == "cortex-m55"
+    assert board.costs_stand_in == (core != "cortex-m55")
+    assert planned.plan.arena_bytes < board.sram_bytes
 
 
 def test_what_is_too_large_for_the_smallest_board_is_said(demo: IntegerModel) -> None:

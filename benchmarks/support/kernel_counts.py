@@ -28,7 +28,7 @@ from mcukit.ops.window import Window
 from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel, Layer, with_kernels
-from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.quantized.kernel_sets import first_set_with
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
@@ -115,8 +115,7 @@ def count_kernel(function: str, shapes: Sequence[Shaped], target: str) -> tuple[
     """Exact counts of one kernel for every shape. Raises what run_on_target raises."""
     network = _Network()
     names = [network.branch(position, shaped) for position, shaped in enumerate(shapes)]
-    kernels = KernelSet.DSP if function.endswith("_dsp") else KernelSet.PORTABLE
-    model = with_kernels(_quantize(network.graph(names[-1]), network.precision()), kernels)
+    model = with_kernels(_quantize(network.graph(names[-1]), network.precision()), first_set_with(function))
     layers = model.steps
     counted = _run(model, layers, target)
     by_name = {layer.name: (layer, instructions) for layer, instructions in zip(layers, counted, strict=True)}

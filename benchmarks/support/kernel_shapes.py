@@ -88,6 +88,16 @@ _CONVOLUTIONS = (
     conv((6, 6, 16), 32, Window((1, 1)), groups=4),
 )
 
+# Single pixels and lone filters, which cost as much as a few threes.
+_MORE_MVE_CONVOLUTIONS = (
+    conv((20, 1, 8), 16, Window((1, 1))),
+    conv((20, 2, 64), 8, Window((1, 1))),
+    conv((10, 5, 40), 9, Window((1, 1))),
+    conv((6, 8, 24), 5, Window((3, 3), pads=SAME_3X3)),
+    conv((8, 8, 40), 16, Window((3, 3), pads=SAME_3X3)),
+    conv((12, 3, 100), 12, Window((1, 1))),
+)
+
 _DEPTHWISE = (
     *(
         depthwise(source, Window((3, 3), stride, pads=pads))
@@ -276,11 +286,14 @@ KERNEL_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_concat_s8": _concats(),
     "mk_conv2d_s8": _CONVOLUTIONS,
     "mk_conv2d_s8_dsp": _CONVOLUTIONS,
+    "mk_conv2d_s8_mve": (*_CONVOLUTIONS, *_MORE_MVE_CONVOLUTIONS),
     "mk_depthwise_conv2d_s8": _DEPTHWISE,
     "mk_depthwise_conv2d_any_s8_dsp": _ANY_DSP_DEPTHWISE,
     "mk_depthwise_conv2d_s8_dsp": _DSP_DEPTHWISE,
+    "mk_depthwise_conv2d_s8_mve": (*_DSP_DEPTHWISE, *_ANY_DSP_DEPTHWISE),
     "mk_fully_connected_s8": tuple(fully_connected(source, outputs) for source, outputs in _VECTORS),
     "mk_fully_connected_s8_dsp": tuple(fully_connected(source, outputs) for source, outputs in _VECTORS),
+    "mk_fully_connected_s8_mve": tuple(fully_connected(source, outputs) for source, outputs in _VECTORS),
     "mk_lookup_s8": tuple(Shaped(HardSwish(), ((1, *source),)) for source in _WORDY_SOURCES),
     "mk_max_pool_s8": _pools(MaxPool),
     "mk_mean_s8": tuple(Shaped(Mean(), ((1, *source),)) for source in _WORDY_SOURCES),

@@ -34,6 +34,8 @@ def check_core(board: Board, table: TomlTable) -> None:
             table.problem(key, f"no {core.name} has {value!r}", f"write {' or '.join(possible)}, or another core")
     if board.kernels == KernelSet.DSP and not board.dsp and not table.has_problem("dsp"):
         table.problem("kernels", "the core has no DSP instructions", "write portable, or dsp = true if it has them")
+    if board.kernels == KernelSet.MVE and not core.helium:
+        table.problem("kernels", "the core has no Helium", f"write {'dsp' if board.dsp else 'portable'}")
 
 
 def _toml(value: bool) -> str:

@@ -33,6 +33,7 @@ class Core:
     """What is common to all chips with a core, and what their makers choose.
 
     dsp: whether there are instructions for two 16-bit values at once; both where the maker chooses.
+    helium: whether there are vector instructions on integers (MVE).
     fpus: of FPUS, those that there are. cycle_counters: those that there are.
     emulation_target: in mcukit.emulation.targets; None where nothing emulates the core, and then `not_emulated` says
     why, as a sentence without its full stop.
@@ -47,6 +48,7 @@ class Core:
     emulation_target: str | None
     cost_target: str
     not_emulated: str = ""
+    helium: bool = False
 
 
 _ARM_COUNTERS = (CycleCounter.DWT, CycleCounter.DWT_LOCKED)
@@ -55,6 +57,11 @@ _RISCV_COUNTERS = (CycleCounter.MPCCR, CycleCounter.MCYCLE)
 
 def _arm(name: str, dsp: tuple[bool, ...], fpus: tuple[str, ...]) -> Core:
     return Core(name, dsp, fpus, _ARM_COUNTERS, name, name)
+
+
+def _arm_with_helium(name: str, emulation_target: str | None, not_emulated: str = "") -> Core:
+    # Chips with these cores and without Helium are possible; for them a core of another name must stand.
+    return Core(name, (True,), FPUS, _ARM_COUNTERS, emulation_target, "cortex-m55", not_emulated, helium=True)
 
 
 def _riscv(name: str) -> Core:
@@ -82,6 +89,8 @@ CORES = {
         _arm("cortex-m4", (True,), ("none", "single")),
         _arm("cortex-m7", (True,), FPUS),
         _arm("cortex-m33", (True, False), ("none", "single")),
+        _arm_with_helium("cortex-m55", "cortex-m55"),
+        _arm_with_helium("cortex-m85", None, "neither Debian's QEMU nor its compilers know the Cortex-M85"),
         _riscv("rv32imc"),
         _riscv("rv32imac"),
         _xtensa("xtensa-lx6"),

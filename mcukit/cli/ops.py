@@ -25,13 +25,16 @@ def ops(as_json: bool) -> int:
     # What computes first, then what importers resolve.
     table = sorted(support_table(), key=lambda row: (not row.names, row.names))
     targets = list(TARGETS)
-    columns = (Column("operator"), Column("ONNX"), Column("TFLite"), Column("C kernel, int8"))
+    columns = (Column("operator"), Column("ONNX"), Column("TFLite"), Column("C kernel, int8"), Column("in sets"))
 
     def view() -> list[Block]:
-        rows = tuple((_words(row.names), _words(row.onnx), _words(row.tflite), _words(row.kernels)) for row in table)
+        rows = tuple(
+            tuple(_words(names) for names in (row.names, row.onnx, row.tflite, row.kernels, row.sets)) for row in table
+        )
         footer = f"Every kernel is C99 and runs on all targets: {', '.join(targets)}."
+        sets = "Sets of kernels (--kernels) without a kernel of their own for an operator take that of the set before."
         absent = f"{ABSENT} as operator: it becomes other operators, or nothing; as kernel: it costs nothing."
-        return [Table(columns, rows), Line(""), Line(footer), Line(absent, "faint")]
+        return [Table(columns, rows), Line(""), Line(footer), Line(sets), Line(absent, "faint")]
 
     Output(as_json).result({"operators": [asdict(row) for row in table], "targets": targets}, view)
     return 0

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-TARGETS_HELP = "host, cortex-m3, cortex-m4, cortex-m7, cortex-m33 or riscv32"
+TARGETS_HELP = "host, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or riscv32"
 
 PATH = click.Path(path_type=Path)
 """Whether a path exists and is what it should be is checked where it is read: the message is better there."""

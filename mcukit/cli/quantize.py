@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RANGES = ("output-error", "map-by-map", "mse", "percentile", "min-max")
 """mcukit.calibration.ranges.RANGE_METHODS, named here so that --help need not load that module."""
 
-KERNELS = ("portable", "dsp")
+KERNELS = ("portable", "dsp", "mve")
 """mcukit.quantized.kernel_sets.KERNEL_SETS, named here for the same reason."""
 
 RAW_HINT = "if the network was not trained on such values, give --scale, --mean and --std as it was"
@@ -166,9 +166,11 @@ def _doubtful_input(build: Build) -> list[Problem]:
 
 
 def _next_steps(build: Build) -> list[Block]:
+    from mcukit.workflow.kernels import costs_for
+
     folder = quote(str(build.folder))
     core = build.report["core"]
-    target = "cortex-m4" if core is None else core["emulation_target"]
+    target = costs_for(None, build.model.kernels) if core is None else core["emulation_target"]
     commands = [
         ("  proof of equal bytes", f"mcukit verify {folder} --on host"),
         ("  accuracy", f"mcukit evaluate {folder} --data DATA.npz"),

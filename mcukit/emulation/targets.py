@@ -37,16 +37,17 @@ class Target:
         return bool(self.emulator)
 
 
-def _cortex_m(core: str, image: str) -> Target:
-    # Soft float, because the runtime has no floats: the compiler then never touches floating point registers.
+def _cortex_m(core: str, machine: str, float_abi: str = "soft") -> Target:
+    # Soft float, because the runtime has no floats: the compiler then never touches floating point registers. They are
+    # those of vector instructions too, which a core with them therefore has only with the other ABI.
     return Target(
         name=core,
         compiler="arm-none-eabi-gcc",
-        machine_flags=(f"-mcpu={core}", "-mthumb", "-mfloat-abi=soft"),
+        machine_flags=(f"-mcpu={core}", "-mthumb", f"-mfloat-abi={float_abi}"),
         port_folders=("common", "mps2"),
         emulator="qemu-system-arm",
-        emulator_machine=("-M", f"mps2-{image}"),
-        linker_script=f"mps2/mps2-{image}.ld",
+        emulator_machine=("-M", machine),
+        linker_script=f"mps2/{machine}.ld",
     )
 
 
@@ -54,10 +55,11 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target(name="host", compiler="cc", machine_flags=(), port_folders=("host",)),
-        _cortex_m("cortex-m3", "an385"),
-        _cortex_m("cortex-m4", "an386"),
-        _cortex_m("cortex-m7", "an500"),
-        _cortex_m("cortex-m33", "an505"),
+        _cortex_m("cortex-m3", "mps2-an385"),
+        _cortex_m("cortex-m4", "mps2-an386"),
+        _cortex_m("cortex-m7", "mps2-an500"),
+        _cortex_m("cortex-m33", "mps2-an505"),
+        _cortex_m("cortex-m55", "mps3-an547", float_abi="hard"),
         Target(
             name="riscv32",
             compiler="riscv64-unknown-elf-gcc",

@@ -34,7 +34,7 @@ class Environment:
 
     name: of the environment. is_default: whether `pio run` builds it; the board's other frameworks are built by name.
     keeps_input: whether there is room for a copy of the input, so that one input serves many inferences.
-    kernels: the set that runs there; without DSP instructions it is always the portable one.
+    kernels: the set that runs there; that of DSP kernels without DSP instructions is the portable one.
     """
 
     name: str
@@ -115,7 +115,7 @@ def _environments(model: ProjectModel, board: Board) -> list[Environment]:
             framework=framework,
             is_default=index == 0,
             keeps_input=_free_ram(model, board) >= model.input_bytes,
-            kernels=model.kernels if board.dsp else KernelSet.PORTABLE,
+            kernels=model.kernels if board.dsp or model.kernels is not KernelSet.DSP else KernelSet.PORTABLE,
             own_regions=own,
         )
         for index, framework in enumerate(frameworks)

@@ -29,11 +29,12 @@ _TITLES = {
     "cortex-m4": "Cortex-M4",
     "cortex-m7": "Cortex-M7",
     "cortex-m33": "Cortex-M33",
+    "cortex-m55": "Cortex-M55",
     "riscv32": "RV32IMC",
     "stm32f405": "STM32F405",
 }
 
-_DSP_CORES = frozenset(("-mcpu=cortex-m4", "-mcpu=cortex-m7", "-mcpu=cortex-m33"))
+_DSP_CORES = frozenset(f"-mcpu={core}" for core in ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"))
 """Flags for cores whose DSP instructions the compiler then uses."""
 
 _REGION = re.compile(r"^ *(\w+) *\(\w+\) *: *ORIGIN = (?:\w+), LENGTH = (\d+)([KM]?)$", re.MULTILINE)
@@ -97,7 +98,8 @@ def emulated_boards(
         environment = f"emulated-{name}"
         while environment in taken:
             environment += "-qemu"
-        kernels = model.kernels if _DSP_CORES.intersection(target.machine_flags) else KernelSet.PORTABLE
+        has_dsp = bool(_DSP_CORES.intersection(target.machine_flags))
+        kernels = KernelSet.PORTABLE if model.kernels is KernelSet.DSP and not has_dsp else model.kernels
         found.append(EmulatedBoard(target, environment, free >= model.input_bytes, kernels))
     return tuple(found), tuple(left_out)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution over rows and columns, with groups and dilation.
 
-Kernels: firmware/mcukit_nn/src/mk_conv2d_s8.c, mk_conv2d_s8_dsp.c, mk_conv2d_packed.c.
+Kernels: firmware/mcukit_nn/src/mk_conv2d_s8.c, mk_conv2d_s8_dsp.c, mk_conv2d_s8_mve.c, mk_conv2d_packed.c.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from mcukit.export.tflite import TfliteBuilder
     from mcukit.importers.onnx_context import OnnxContext, OnnxNode
     from mcukit.importers.tflite import TfliteContext
+
+_MVE_PIXELS = 3
+"""Pixels that the kernel for Helium computes at a time."""
 
 _PAIR_SCRATCH = 2048
 """Packed kernels compute two pixels at a time, which is faster, where their scratch memory stays within this."""
@@ -125,14 +128,14 @@ class Conv2dInt8(IntegerOperator):
         taps = weights[0].size
         pairs = pack_filter_pairs(weights.reshape(-1, taps), self.groups)
         direct = self._reads_single_pixels and self.groups == 1
+        fields = self.arithmetic.fields("[pair of output channels][four taps][8]", pairs)
+        return self._call("mk_conv2d_s8", fields, 0 if direct else 2 * taps)
+
+    def _call(self, function: str, fields: tuple[Field, ...], scratch_bytes: int) -> Kernel:
         return Kernel(
-            "mk_conv2d_s8",
-            (
-                *self.arithmetic.fields("[pair of output channels][four taps][8]", pairs),
-                *filters.window_fields(self.window),
-                Field("groups", self.groups),
-            ),
-            scratch_bytes=0 if direct else 2 * taps,
+            function,
+            (*fields, *filters.window_fields(self.window), Field("groups", self.groups)),
+            scratch_bytes=scratch_bytes,
             takes_scratch=True,
         )
 
@@ -142,6 +145,12 @@ class Conv2dInt8(IntegerOperator):
         copied = segment if segment % 4 == 0 or rows == 1 else rows * segment
         scratch = 6 * whole_words(rows * segment, 8) + (0 if self._reads_single_pixels else 3 * whole_words(copied, 8))
         return replace(self.kernel(), function="mk_conv2d_s8_dsp", scratch_bytes=scratch)
+
+    def mve_kernel(self) -> Kernel:
+        fields = self.arithmetic.fields("[output channel][row][column][input channel]")
+        weights = self.arithmetic.weights
+        scratch = 0 if self._reads_single_pixels else 4 * weights.shape[1] + _MVE_PIXELS * weights[0].size
+        return self._call("mk_conv2d_s8_mve", fields, scratch)
 
     @property
     def _reads_single_pixels(self) -> bool:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution of each channel with filters of its own.
 
-Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_s8_dsp.c, mk_depthwise_conv2d_packed.c.
+Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_s8_dsp.c,
+mk_depthwise_conv2d_any_s8_dsp.c, mk_depthwise_conv2d_s8_mve.c, mk_depthwise_conv2d_packed.c.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ _PAIR_BYTES = 16
 
 _ANY_DSP_COLUMNS = 32
 """MK_DEPTHWISE_ANY_DSP_COLUMNS"""
+
+
+_MVE_RECORD_BYTES = 304
+"""Of 16 channels, beside their weights."""
 
 
 def dsp_columns(columns: int, stride: int) -> int:
@@ -165,6 +170,14 @@ class DepthwiseConv2dInt8(IntegerOperator):
             scratch = -(-window.kernel[0] // 2) * (window.kernel[1] + paired) * _PAIR_BYTES
         # A core without DSP instructions calls the portable kernel.
         return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
+
+    def mve_kernel(self) -> Kernel:
+        # Sums of two products must fit 16 bits, which those of -128 with -128 don't.
+        if self.output_map[2] != self.input_channels or int(self.arithmetic.weights.min(initial=0)) == -128:
+            return self.dsp_kernel()
+        rows, columns = self.window.kernel
+        scratch = _MVE_RECORD_BYTES + 4 * rows + 16 * rows * columns
+        return replace(self.kernel(), function="mk_depthwise_conv2d_s8_mve", scratch_bytes=scratch)
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         rows = self.arithmetic.weights.reshape(-1, output.channels)

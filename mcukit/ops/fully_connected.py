@@ -2,7 +2,7 @@
 """A matrix times the whole input map.
 
 Kernels: firmware/mcukit_nn/src/mk_fully_connected_s8.c, mk_fully_connected_s8_dsp.c,
-mk_fully_connected_packed.c.
+mk_fully_connected_s8_mve.c, mk_fully_connected_packed.c.
 """
 
 from __future__ import annotations
@@ -108,6 +108,9 @@ class FullyConnectedInt8(IntegerOperator):
 
     def dsp_kernel(self) -> Kernel:
         return replace(self.kernel(), function="mk_fully_connected_s8_dsp")
+
+    def mve_kernel(self) -> Kernel:
+        return replace(self.kernel(), function="mk_fully_connected_s8_mve")
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         weights = self.arithmetic.weights

@@ -152,6 +152,13 @@ class IntegerOperator(ABC):
         """
         return self.kernel()
 
+    def mve_kernel(self) -> Kernel | None:
+        """The same of the set MVE; by default that of DSP, whose instructions cores with Helium have too.
+
+        Its weights may lie otherwise than those of the other sets.
+        """
+        return self.dsp_kernel()
+
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:  # noqa: ARG002 - the default
         """The C kernel where a map or the weights have fewer than 8 bits. inputs: forms of the maps that it reads.
 
@@ -199,10 +206,21 @@ class Layer:
     @cached_property
     def kernel(self) -> Kernel | None:
         """The C kernel for these maps, or None for a view."""
-        plain = self.operator.dsp_kernel() if self.kernels is KernelSet.DSP else self.operator.kernel()
+        plain = _kernel_of(self.operator, self.kernels)
         if plain is None or not self.is_packed:
             return plain
         return self.operator.packed_kernel(self.forms, self.output_form)
+
+
+def _kernel_of(operator: IntegerOperator, kernels: KernelSet) -> Kernel | None:
+    """The C kernel for maps and weights of 8 bits."""
+    match kernels:
+        case KernelSet.PORTABLE:
+            return operator.kernel()
+        case KernelSet.DSP:
+            return operator.dsp_kernel()
+        case KernelSet.MVE:
+            return operator.mve_kernel()
 
 
 @dataclass(frozen=True, eq=False)

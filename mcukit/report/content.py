@@ -28,8 +28,6 @@ from mcukit.report.regions import region_content
 
 REPORT_SCHEMA = 1
 
-"""The kernel set that every target has."""
-
 
 @dataclass(frozen=True)
 class PatchedFacts:
@@ -214,6 +212,7 @@ def _layer(
     return {
         "name": layer.name,
         "op": layer.node.operator.op_name,
+        "kernel": kernel.function if kernel else None,
         "inputs": list(layer.inputs),
         "output": layer.output,
         "output_shape": list(output.shape),

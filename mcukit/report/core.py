@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report says of the board's core: whether it can be emulated, and whose costs its plan was made with."""
+"""What a report says of the board's core and the kernels for it.
+
+Whether the core can be emulated, whose costs its plan was made with, and how many layers the set of kernels is for.
+"""
 
 from __future__ import annotations
 
-__all__ = ["core_content", "core_facts", "estimate_facts"]
+__all__ = ["core_content", "core_facts", "estimate_facts", "kernels_text"]
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mcukit.quantized.kernel_sets import first_set_with
 from mcukit.report.units import count
 
 if TYPE_CHECKING:
@@ -38,6 +43,18 @@ def core_facts(core: Mapping[str, Any]) -> list[tuple[str, str]]:
     if core["stand_in"]:
         costs = f"{core['costs']}, in place of those of {core['name']}: instructions are rough estimates"
     return [("emulated by", emulated), ("plans with costs of", costs)]
+
+
+def kernels_text(content: Mapping[str, Any]) -> str:
+    """The set of kernels and, unless all of them are its own, from which sets those of how many layers are."""
+    chosen: str = content["kernels"]
+    # A report that was made before kernels were named has none.
+    functions = [layer["kernel"] for layer in content["layers"] if layer.get("kernel")]
+    layers = Counter(first_set_with(function).value for function in functions)
+    if set(layers) <= {chosen}:
+        return chosen
+    parts = (f"{number} {name}" for name, number in layers.most_common())
+    return f"{chosen}; of {len(functions)} layers {', '.join(parts)}"
 
 
 def estimate_facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:

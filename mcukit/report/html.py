@@ -20,7 +20,7 @@ from mcukit.report.bits import bitops_text, bits_title, has_bits, map_bits, prec
 from mcukit.report.bits_picture import bits_picture
 from mcukit.report.blocks import Table, printable
 from mcukit.report.branch_picture import BranchPicture, branch_picture
-from mcukit.report.core import estimate_facts
+from mcukit.report.core import estimate_facts, kernels_text
 from mcukit.report.memory import memory_timelines, phases
 from mcukit.report.memory_picture import MemoryPicture, memory_picture
 from mcukit.report.stages import StageView, stage_views, stages_table
@@ -114,6 +114,7 @@ def _cards(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("flash for weights", size(content["weight_bytes"])),
         ("multiply-accumulates", count(content["macs"])),
         (".tflite file", size(content["tflite"]["bytes"])),
+        ("kernels", kernels_text(content)),
     ]
     if content["macs_redundant"]:
         share = 100 * content["macs_redundant"] / content["macs"]

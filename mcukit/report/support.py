@@ -16,8 +16,10 @@ from typing import Any
 
 from mcukit.importers.onnx_views import VIEWS
 from mcukit.ops.operator import ONNX_IMPORTERS, TFLITE_IMPORTERS, Operator, load_operators
+from mcukit.quantized.kernel_sets import KernelSet, first_set_with
 
 _KERNEL = re.compile(r"mk_[a-z0-9_]+_s8")
+_FASTER = re.compile(r"mk_[a-z0-9_]+_s8_(?:dsp|mve)")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class OperatorSupport:
     """One operator file, and how networks reach it.
 
     file: the module's last name. names: of its operators in reports; none if what it imports becomes other
-    operators, or nothing at all. onnx, tflite: the operators in model files that it imports. kernels: C functions.
+    operators, or nothing at all. onnx, tflite: the operators in model files that it imports. kernels: C functions of
+    the portable set. sets: those of mcukit.quantized.kernel_sets that have functions of their own for it.
     """
 
     file: str
@@ -34,6 +37,7 @@ class OperatorSupport:
     onnx: tuple[str, ...]
     tflite: tuple[str, ...]
     kernels: tuple[str, ...]
+    sets: tuple[str, ...]
 
 
 def support_table() -> tuple[OperatorSupport, ...]:
@@ -52,13 +56,17 @@ def support_table() -> tuple[OperatorSupport, ...]:
 
 def _row(name: str, operators: list[str], onnx: list[str], tflite: list[str]) -> OperatorSupport:
     module = importlib.import_module(name)
+    kernels = _kernels(module, _KERNEL) if name.startswith("mcukit.ops.") else ()
+    faster = _kernels(module, _FASTER) if kernels else ()
+    with_functions = {first_set_with(function) for function in (*kernels, *faster)}
     return OperatorSupport(
         file=name.rpartition(".")[2],
         summary=(module.__doc__ or "").strip().partition("\n")[0].partition(" Kernel: ")[0],
         names=tuple(sorted(set(operators))),
         onnx=tuple(sorted(onnx)),
         tflite=tuple(sorted(tflite)),
-        kernels=_kernels(module) if name.startswith("mcukit.ops.") else (),
+        kernels=kernels,
+        sets=tuple(kernel_set.value for kernel_set in KernelSet if kernel_set in with_functions),
     )
 
 
@@ -77,15 +85,15 @@ def _subclasses(base: type[Any]) -> set[type[Any]]:
     return found
 
 
-def _kernels(module: ModuleType) -> tuple[str, ...]:
+def _kernels(module: ModuleType, pattern: re.Pattern[str]) -> tuple[str, ...]:
     """The C functions that the module's source names, or else those of the operator files that it imports."""
     tree = ast.parse(inspect.getsource(module))
     literals = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    names = {text for text in literals if isinstance(text, str) and _KERNEL.fullmatch(text)}
+    names = {text for text in literals if isinstance(text, str) and pattern.fullmatch(text)}
     if not names:
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         for imported in _operator_modules(imports):
-            names |= set(_kernels(importlib.import_module(imported)))
+            names |= set(_kernels(importlib.import_module(imported), pattern))
     return tuple(sorted(names))
 
 

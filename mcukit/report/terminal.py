@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mcukit.report.banner import banner_facts
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
-from mcukit.report.core import estimate_facts
+from mcukit.report.core import estimate_facts, kernels_text
 from mcukit.report.regions import region_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
@@ -76,7 +76,7 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
         ("flash for weights", _against(content["weight_bytes"], budget["flash"])),
         ("multiply-accumulates", count(content["macs"])),
         ("schedule", _schedule(content)),
-        ("kernels", content["kernels"]),
+        ("kernels", kernels_text(content)),
     ]
     facts.extend(_tflite(content["tflite"]))
     if content["board"]:

@@ -21,6 +21,7 @@ from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.budget import Budget
 from mcukit.workflow.code_size import CodeSize
+from mcukit.workflow.kernels import costs_for
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.plan import make_plan
 
@@ -30,9 +31,8 @@ class BitsRequest:
     """What decides about bits beside the options. given: bits that a plan asks for; first: the first stage of it.
 
     sram: bytes of the budget. fits: whether a network of these bits can be planned in it; None without a budget.
-    target: the core that it is for, as in mcukit.planning.costs. kernels: the set of C kernels that the network is
-    computed with. counts_code, fits_flash: see Room; None without a
-    budget of flash.
+    kernels: the set of C kernels that the network is computed with. target: the core whose costs plans are made with.
+    counts_code, fits_flash: see Room; None without a budget of flash.
     """
 
     given: PlanBits = field(default_factory=PlanBits)
@@ -109,9 +109,9 @@ def bits_request(
         given or PlanBits(),
         first,
         budget.sram,
-        fits if limited else None,
-        board.cost_target if board else DEFAULT_TARGET,
-        kernels,
-        None if code is None else code.counts,
-        None if code is None else fits_flash,
+        fits=fits if limited else None,
+        target=costs_for(board, kernels),
+        kernels=kernels,
+        counts_code=None if code is None else code.counts,
+        fits_flash=None if code is None else fits_flash,
     )

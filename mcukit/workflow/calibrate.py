@@ -102,7 +102,13 @@ def _bits(calibrated: Calibrated, options: QuantizeOptions, report: Progress, re
     room = None
     if request.fits is not None:
         room = Room(
-            request.fits, request.sram, options.push_rows, request.kernels, request.counts_code, request.fits_flash
+            request.fits,
+            request.sram,
+            pushed=options.push_rows,
+            kernels=request.kernels,
+            target=request.target,
+            counts_code=request.counts_code,
+            fits_flash=request.fits_flash,
         )
     return bits_by_sensitivity(calibrated, options.bits, report, room, request.target, request.kernels)
 

@@ -232,7 +232,15 @@ def _roomy_costs(search: SensitivitySearch, room: Room, int8: IntegerModel) -> l
     costs: list[Cost] = [search.cost]
     tight: tuple[MemoryFirst, ...] = ()
     if room.sram is not None and search.options.maps:
-        tight = memory_costs(graph, statistics, room.sram, pushed=room.pushed, cost=search.cost, kernels=room.kernels)
+        tight = memory_costs(
+            graph,
+            statistics,
+            room.sram,
+            pushed=room.pushed,
+            cost=search.cost,
+            target=room.target,
+            kernels=room.kernels,
+        )
     costs += tight
     if room.fits_flash is not None and search.options.weights and not room.fits_flash(int8):
         # Nothing fits no bytes: each step is one by which less does not fit, until a plan and its code show what does.

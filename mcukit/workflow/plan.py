@@ -12,13 +12,13 @@ from mcukit.boards import Board
 from mcukit.errors import McukitError
 from mcukit.json_object import read_json
 from mcukit.planning.choose import SCHEDULES, Planned, PlanRequest, choose_plan
-from mcukit.planning.costs import DEFAULT_TARGET
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan_file import load_plan
 from mcukit.planning.planner import plan_of
 from mcukit.planning.search import FoundPlan
 from mcukit.quantized.integer import IntegerModel
 from mcukit.workflow.budget import Budget
+from mcukit.workflow.kernels import costs_for
 from mcukit.workflow.options import QuantizeOptions
 
 
@@ -51,7 +51,7 @@ def make_plan(model: IntegerModel, options: QuantizeOptions, board: Board | None
 
     Raises McukitError: what `load_plan` and `choose_plan` raise, and "budget-exceeded".
     """
-    target = board.cost_target if board else DEFAULT_TARGET
+    target = costs_for(board, model.kernels)
     if options.plan in SCHEDULES:
         request = PlanRequest(str(options.plan), options.push_rows, budget.sram, target)
         found = _search(model, request, budget)

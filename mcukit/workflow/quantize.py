@@ -28,7 +28,6 @@ from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
 from mcukit.planning.check import check_plan
 from mcukit.planning.choose import Planned
-from mcukit.planning.costs import DEFAULT_TARGET
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Plan
 from mcukit.planning.plan_file import plan_text
@@ -42,7 +41,7 @@ from mcukit.workflow.bits_request import BitsRequest, bits_request, given_bits
 from mcukit.workflow.budget import Budget
 from mcukit.workflow.build import Build, check_output, load_build, write_build
 from mcukit.workflow.calibrate import Quantized, quantize_float
-from mcukit.workflow.kernels import chosen_kernels
+from mcukit.workflow.kernels import chosen_kernels, costs_for
 from mcukit.workflow.options import QuantizeOptions, with_settings
 from mcukit.workflow.output_folder import json_bytes
 from mcukit.workflow.plan import check_plan_option, make_plan
@@ -114,7 +113,7 @@ def _plan_for(quantized: Quantized, options: QuantizeOptions, board: Board | Non
         return make_plan(quantized.model, options, board, budget)
     plan = plan_of(Dataflow(quantized.model), stages, regions=budget.regions, weight_regions=budget.weight_regions)
     budget.check_sram(plan)
-    return Planned(plan, "patches", None, board.cost_target if board else DEFAULT_TARGET)
+    return Planned(plan, "patches", None, costs_for(board, quantized.model.kernels))
 
 
 def _quantize(graph: Graph, options: QuantizeOptions, report: Progress, request: BitsRequest) -> Quantized:

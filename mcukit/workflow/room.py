@@ -33,14 +33,15 @@ class Room:
     """What a network must fit. fits: whether one can be planned in it. sram: bytes, None where only flash is limited.
 
     pushed: whether rows of the input are pushed. kernels: the set of C kernels that it is computed with.
-    counts_code: whether code decides, which may grow where bits become fewer. fits_flash: whether a network fits as far
-    as flash is concerned; None where that is not limited.
+    target: the core whose costs plans are made with. counts_code: whether code decides, which may grow where bits
+    become fewer. fits_flash: whether a network fits as far as flash is concerned; None where that is not limited.
     """
 
     fits: Callable[[IntegerModel], bool]
     sram: int | None = None
     pushed: bool = False
     kernels: KernelSet = KernelSet.PORTABLE
+    target: str = DEFAULT_TARGET
     counts_code: Callable[[IntegerModel], bool] | None = None
     fits_flash: Callable[[IntegerModel], bool] | None = None
 

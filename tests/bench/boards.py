@@ -25,12 +25,12 @@ _NODES = """
 _CONSTANTS = {"weights": (4, 3, 3, 3), "offset": (4,), "narrow": (4, 1, 3, 3), "matrix": (6, 4)}
 
 
-def tiny_build(folder: Path, *, board: str | None, name: str = "tiny") -> mcukit.Build:
+def tiny_build(folder: Path, *, board: str | None, name: str = "tiny", kernels: str | None = None) -> mcukit.Build:
     """A network of 8x8x3 bytes of input, four layers and 6 bytes of output. Names give networks of different hashes."""
     model = folder / f"{name}.onnx"
     model.write_bytes(network("(float[N,3,8,8] x) => (float[N,6] y)", _NODES, _CONSTANTS))
     np.save(folder / "images.npy", np.random.default_rng(7).integers(0, 256, (8, 8, 8, 3)).astype(np.uint8))
-    options = mcukit.QuantizeOptions(folder / "images.npy", mcukit.Preprocessing(1 / 255), board=board)
+    options = mcukit.QuantizeOptions(folder / "images.npy", mcukit.Preprocessing(1 / 255), board=board, kernels=kernels)
     return mcukit.quantize(model, folder / name, options)
 
 

@@ -25,7 +25,7 @@ from mcukit.bench.result import Clock
 from mcukit.emulation.targets import EMULATED_BOARDS
 from mcukit.errors import McukitError
 from mcukit.workflow.verify import random_inputs
-from tests.bench.boards import large_build, two_headed_build
+from tests.bench.boards import large_build, tiny_build, two_headed_build
 from tests.bench.faulty_board import Faults, FaultyBoard
 
 # The first number of an array of biases.
@@ -108,16 +108,28 @@ def test_ticks_of_an_emulated_board_are_instructions(build: mcukit.Build) -> Non
     ]
 
 
-def test_a_slower_counter_counts_instructions_as_well(build: mcukit.Build) -> None:
+def assert_ticks_are_counted_instructions(build: mcukit.Build, machine: str, instructions_per_tick: int) -> None:
     inputs = random_inputs(build, 1)
-    counted = mcukit.emulate(build, "cortex-m7", inputs, layers=False).instructions
-    result = mcukit.benchmark(build, "emulated:cortex-m7", inputs=inputs, runs=1, warm_up=0)
+    counted = mcukit.emulate(build, machine, inputs, layers=False).instructions
+    result = mcukit.benchmark(build, f"emulated:{machine}", inputs=inputs, runs=1, warm_up=0)
     found = result.instructions(result.total.median)
     assert found is not None
     assert counted is not None
-    assert found % 40 == 0  # at 25 MHz
+    assert found % instructions_per_tick == 0
     # Hooks and the reading of the counter take a few instructions for each layer.
     assert 0 < found - counted < 1000
+
+
+def test_a_slower_counter_counts_instructions_as_well(build: mcukit.Build) -> None:
+    assert_ticks_are_counted_instructions(build, "cortex-m7", 40)  # at 25 MHz
+
+
+def test_a_core_with_helium_is_a_board_as_well(tmp_path: Path) -> None:
+    helium, port = tiny_build(tmp_path, board=None, kernels="mve"), "emulated:cortex-m55"
+    assert mcukit.flash(helium, port).board.banner.kernels == "mve"
+    found = mcukit.verify(helium, port=port, per_layer=True)
+    assert (found.equal, found.layers_compared > 3) == (True, True)
+    assert_ticks_are_counted_instructions(helium, "cortex-m55", 50)  # at 20 MHz
 
 
 @pytest.mark.parametrize(("machine", "per_layer"), [("stm32f405", False), ("cortex-m7", True)])

@@ -21,6 +21,8 @@ from benchmarks.support.kernel_shapes import KERNEL_SHAPES
 from benchmarks.support.measure import versions
 from mcukit.planning.costs import load_costs, read_costs
 from mcukit.planning.kernel_features import KERNEL_FEATURES
+from mcukit.quantized.kernel_sets import first_set_with
+from mcukit.workflow.kernels import costs_for
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "mcukit" / "planning" / "cost_tables"
@@ -35,11 +37,12 @@ def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("function", KERNEL_SHAPES)
 def test_the_kept_table_fits_the_kernels_as_they_are(function: str) -> None:
-    kept, found = load_costs(TARGET), versions(TARGET)
+    target = costs_for(None, first_set_with(function))
+    kept, found = load_costs(target), versions(target)
     if (kept.compiler, kept.emulator) != (found["compiler"], found["emulator"]):
         pytest.skip(f"the table belongs to {kept.compiler} and {kept.emulator}")
     cost = kept.kernels[function]
-    samples = count_kernel(function, KERNEL_SHAPES[function], TARGET)
+    samples = count_kernel(function, KERNEL_SHAPES[function], target)
     errors = [100 * abs(np.dot(sample.counts, cost.coefficients) / sample.instructions - 1) for sample in samples]
     # Where the planner puts the maps decides how memcpy and memset see them aligned, which changes a few instructions.
     advice = "run benchmarks/kernel_costs.py"

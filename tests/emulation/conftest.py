@@ -15,7 +15,7 @@ from mcukit.resources import firmware_dir
 
 ModelWriter = Callable[..., CSources]
 
-EMULATED = ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "riscv32")
+EMULATED = ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "riscv32")
 
 _HEADER = """
 #include <stdint.h>

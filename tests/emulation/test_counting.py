@@ -108,6 +108,28 @@ ARM_INSTRUCTIONS = {
     "other": "nop; nop.w; isb; dsb; dmb; mrs r0, apsr; msr apsr_nzcvq, r0; pld [r4]; yield",
 }
 
+HELIUM_INSTRUCTIONS = {
+    "store": """
+        vstrb.8 q0, [r4]; vstrb.8 q0, [r4], #0; vstrb.32 q0, [r4]; vstrw.32 q0, [r4, #16];
+        vst40.32 {q0, q1, q2, q3}, [r4]""",
+    "load": """
+        vldrb.8 q0, [r4]; vldrb.8 q0, [r4], #0; vldrb.s32 q0, [r4]; vldrb.u16 q0, [r4]; vldrw.32 q0, [r4, #16];
+        vld43.32 {q0, q1, q2, q3}, [r4]; vld20.8 {q0, q1}, [r4]""",
+    "multiply": """
+        vmladav.s8 r0, q0, q1; vmladava.s8 r0, q0, q1; vmladava.u8 r0, q0, q1; vmladava.s16 r0, q0, q1;
+        vmullb.s8 q0, q1, q2; vmullt.s8 q0, q1, q2; vmullb.s16 q0, q1, q2; vmul.i32 q0, q1, q2; vmul.i32 q0, q1, r2;
+        vqrdmulh.s32 q0, q1, q2; vqrdmulh.s32 q0, q1, r2; vqdmulh.s32 q0, q1, q2; vmla.s32 q0, q1, r2;
+        vmlas.s32 q0, q1, r2""",
+    "divide": "sdiv r0, r1, r7",
+    "alu": """
+        vadd.i32 q0, q1, q2; vadd.i32 q0, q1, r2; vqadd.s16 q0, q1, r2; vsub.i16 q0, q1, q2; vand q0, q1, q2;
+        vshr.s32 q0, q1, #31; vshl.s32 q0, q1, q2; vrshl.s32 q0, q1, q2; vrshl.s32 q0, r0; vmovlb.s16 q0, q1;
+        vmovlt.s8 q0, q1; vqmovnb.s32 q0, q1; vqmovnt.s16 q0, q1; vmax.s8 q0, q1, q2; vmin.s32 q0, q1, q2;
+        vmaxv.s8 r0, q1; vaddv.s32 r0, q1; vmov q0, q1; vmov.i32 q0, #0; csel r0, r1, r2, eq""",
+    "branch": "dls lr, r7; 1: b.w 2f; 2: le lr, 1b; dlstp.8 lr, r7; 1: b.w 2f; 2: letp lr, 1b",
+    "other": "vmov q0[2], q0[0], r0, r1; vctp.8 r0; vmsr p0, r0; vmrs r0, p0; vdup.8 q0, r0",
+}
+
 RISCV_INSTRUCTIONS = {
     "store": "sw a0, 0(s0); sh a0, 4(s0); sb a0, 9(s0); sw a0, 0(sp)",
     "load": "lw a0, 0(s0); lh a0, 4(s0); lhu a0, 4(s0); lb a0, 9(s0); lbu a0, 9(s0); lw a0, 0(sp)",
@@ -140,6 +162,7 @@ def naked_function(text: str) -> str:
         ("cortex-m4", ARM_LOOP, ARM_COUNTS, ARM_STACK_BYTES),
         ("cortex-m7", ARM_LOOP, ARM_COUNTS, ARM_STACK_BYTES),
         ("cortex-m33", ARM_LOOP, ARM_COUNTS, ARM_STACK_BYTES),
+        ("cortex-m55", ARM_LOOP, ARM_COUNTS, ARM_STACK_BYTES),
         ("riscv32", RISCV_LOOP, RISCV_COUNTS, RISCV_STACK_BYTES),
     ],
 )
@@ -183,6 +206,7 @@ class Assembly:
 
 
 ARM = Assembly(ARM_PROLOGUE, ARM_CALL, ARM_EPILOGUE, ARM_INSTRUCTIONS, (2, 2))
+HELIUM = replace(ARM, instructions=HELIUM_INSTRUCTIONS, targets=(0, 0))
 RISCV = Assembly(RISCV_PROLOGUE, RISCV_CALL, RISCV_EPILOGUE, RISCV_INSTRUCTIONS, (2, 4))
 RISCV_UNCOMPRESSED = replace(RISCV, prologue=".option norvc; " + RISCV_PROLOGUE)
 
@@ -194,10 +218,11 @@ RISCV_UNCOMPRESSED = replace(RISCV, prologue=".option norvc; " + RISCV_PROLOGUE)
         ("cortex-m4", ARM),
         ("cortex-m7", ARM),
         ("cortex-m33", ARM),
+        ("cortex-m55", HELIUM),
         ("riscv32", RISCV),
         ("riscv32", RISCV_UNCOMPRESSED),
     ],
-    ids=["cortex-m4", "cortex-m7", "cortex-m33", "riscv32", "riscv32-uncompressed"],
+    ids=["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "riscv32", "riscv32-uncompressed"],
 )
 def test_instructions_are_of_their_class_and_layer(target: str, assembly: Assembly, write_model: ModelWriter) -> None:
     statements = [assembly.prologue]

@@ -63,11 +63,13 @@ def problem_of(caught: pytest.ExceptionInfo[McukitError]) -> Problem:
         ),
         ("cortex-m4", UNDEFINED, "undefined instruction in tiny_invoke"),
         ("cortex-m33", UNDEFINED, "undefined instruction in tiny_invoke"),
+        ("cortex-m55", UNDEFINED, "undefined instruction in tiny_invoke"),
         ("riscv32", UNDEFINED, "in tiny_invoke"),
         ("cortex-m4", STACK_OVERFLOW, "stack overflow"),
         ("cortex-m3", STACK_OVERFLOW, "stack overflow"),
         ("cortex-m7", STACK_OVERFLOW, "stack overflow"),
         ("cortex-m33", STACK_OVERFLOW, "stack overflow"),
+        ("cortex-m55", STACK_OVERFLOW, "stack overflow"),
         ("riscv32", STACK_OVERFLOW, "stack overflow"),
     ],
 )

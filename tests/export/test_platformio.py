@@ -26,7 +26,8 @@ STUBS = Path(__file__).parent.parent / "firmware" / "stubs"
 NAMES = ("net", "while", "../x", "a;b", "${env.x}", "%(y)s", '"', "*/", "1 2 3", "string", "", "ä" * 99, "x\n[env:y]")
 NAMES_OF_INI_FILES = ("${env.x}", "%(y)s", "x\n[env:y]")
 EMULATED = [
-    f"emulated-{name}" for name in ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "riscv32", "stm32f405")
+    f"emulated-{name}"
+    for name in ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "riscv32", "stm32f405")
 ]
 
 

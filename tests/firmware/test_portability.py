@@ -16,11 +16,14 @@ from mcukit.resources import firmware_dir
 SOURCES = tuple(sorted((firmware_dir() / "mcukit_nn" / "src").glob("*.c")))
 HEADERS = tuple(sorted((firmware_dir() / "mcukit_nn" / "src").glob("*.h")))
 
-CORTEX_M = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+CORTEX_M = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
 
+# Vector instructions need the registers of floating point numbers.
+HELIUM = Target("cortex-m55", "arm-none-eabi-gcc", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"), ())
 TARGETS = (
     Target("x86-64", "cc", (), ()),
     *(Target(core, "arm-none-eabi-gcc", (f"-mcpu={core}", "-mthumb"), ()) for core in CORTEX_M),
+    HELIUM,
     Target(
         "rv32imc",
         "riscv64-unknown-elf-gcc",
@@ -55,6 +58,12 @@ def test_compiles_without_warnings_and_needs_no_library(target: Target) -> None:
     ).stdout
     undefined = set(re.findall(r"^(\S+) U", listing, re.MULTILINE))
     assert not {symbol for symbol in undefined if not ALLOWED.fullmatch(symbol)}
+
+
+def test_assembly_has_its_registers_in_a_build_for_a_debugger() -> None:
+    """Without optimization one is the frame pointer, and compilers move no operand out of the way."""
+    in_assembly = [path for path in SOURCES if path.stem.endswith(("_dsp", "_mve"))]
+    assert len(compile_objects(in_assembly, HELIUM, extra_flags=["-O0"])) == len(in_assembly) >= 8
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)

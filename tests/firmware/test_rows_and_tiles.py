@@ -60,6 +60,7 @@ WITH_DSP = tuple(
 CASES = (
     *((case, KernelSet.PORTABLE) for case in (*BYTES, *PACKED)),
     *((case, KernelSet.DSP) for case in WITH_DSP),
+    *((case, KernelSet.MVE) for case in WITH_DSP if not isinstance(case.operator, Add)),
 )
 SOURCE = firmware_dir() / "mcukit_nn" / "src"
 BESIDE = 5

@@ -20,18 +20,18 @@ from mcukit.workflow.quantize import QuantizeOptions, quantize
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 
-
 INPUTS = 20
 """Images that every executor runs."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """inputs: images for quick executors. emulated: for slow ones. scored: for accuracy; points: as of Network.
+    """calibration: images that calibrate. inputs: for quick executors. emulated: for slow ones. scored: for accuracy.
 
-    executors: those that run at all.
+    points: as of Network. executors: those that run at all.
     """
 
+    calibration: int
     inputs: int
     emulated: int
     scored: int
@@ -85,7 +85,7 @@ NETWORKS = (
         "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", calibration_limit=80,
         preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5,
         # Of 150 images three are two points.
-        sample=Sample(inputs=4, emulated=1, scored=150, points=2.0, executors=("host", "cortex-m4", "tflm")),
+        sample=Sample(40, inputs=4, emulated=1, scored=150, points=2.0, executors=("host", "cortex-m4", "tflm")),
         **IMAGENET,
     ),
 )  # fmt: skip
@@ -146,7 +146,9 @@ def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
         model, source = MODELS / network.file, MODELS / network.evaluation
         data = MODELS / network.calibration if network.calibration else None
     options = QuantizeOptions(
-        calibration=data, preprocessing=network.preprocessing, calibration_limit=network.calibration_limit
+        calibration=data,
+        preprocessing=network.preprocessing,
+        calibration_limit=sample.calibration if sample else network.calibration_limit,
     )
     with (folder / "lock").open("w") as lock:
         # Whichever process is first quantizes; the others wait and read what it wrote.

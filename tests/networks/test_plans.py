@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mcukit.export.c_code import generate_c
 from mcukit.planning.choose import PlanRequest, choose_plan
 from mcukit.planning.dataflow import Dataflow
-from mcukit.planning.plan import Plan, Stage
+from mcukit.planning.plan import Stage
 from mcukit.planning.planner import plan_layers
 from mcukit.planning.tiles import stage_tiles, tile_macs
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
-from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.verify import verify
+from tests.builds import under
 from tests.export.patch_proof import assert_same_bytes_in_less
 from tests.networks.conftest import NETWORKS, Prepared, executors_of, networks
 
@@ -43,14 +41,6 @@ each_network = pytest.mark.parametrize("prepared", networks(quantized=False), in
 def only(*names: str) -> pytest.MarkDecorator:
     chosen = [pytest.param(network, id=network.name) for network in NETWORKS if network.name in names]
     return pytest.mark.parametrize("prepared", chosen, indirect=True)
-
-
-def under(build: Build, plan: Plan, folder: Path) -> Build:
-    """The build with another plan, its C in `folder`."""
-    (folder / "model").mkdir()
-    for name, text in generate_c(build.model, plan).items():
-        (folder / "model" / name).write_text(text)
-    return replace(build, folder=folder, plan=plan)
 
 
 @each_network
@@ -90,21 +80,19 @@ def test_arena_of_the_streamed_network(prepared: Prepared, pushed: bool) -> None
 def test_streaming_costs_a_few_percent_more_instructions_than_layers(
     prepared: Prepared, kernels: KernelSet, tmp_path: Path
 ) -> None:
-    limit = STREAMING[kernels]
-    build = replace(prepared.build, model=lower(prepared.build.model.graph, kernels))
+    model = lower(prepared.build.model.graph, kernels)
     plans = {
-        "layers": plan_layers(build.model),
-        "stream": choose_plan(build.model, REQUESTS["stream"]).plan,
-        "pushed": choose_plan(build.model, REQUESTS["pushed"]).plan,
+        "layers": plan_layers(model),
+        "stream": choose_plan(model, REQUESTS["stream"]).plan,
+        "pushed": choose_plan(model, REQUESTS["pushed"]).plan,
     }
     counts = {}
     for name, plan in plans.items():
-        (tmp_path / name).mkdir()
-        run = emulate(under(build, plan, tmp_path / name), "cortex-m4", prepared.inputs[:1])
+        run = emulate(under(prepared.build, plan, tmp_path / name, model), "cortex-m4", prepared.inputs[:1])
         assert run.arena_bytes == plan.arena_bytes
         counts[name] = run.instructions or 0
-    assert 0 < counts["stream"] <= limit * counts["layers"]
-    assert 0 < counts["pushed"] <= limit * counts["layers"]
+    assert 0 < counts["stream"] <= STREAMING[kernels] * counts["layers"]
+    assert 0 < counts["pushed"] <= STREAMING[kernels] * counts["layers"]
 
 
 @only("mobilenet-v2")

@@ -8,7 +8,7 @@ maps get them from 1x1 convolutions of one input, because a network has one.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from mcukit.quantized.quantize import quantize_graph
 from mcukit.tflite.micro import run_tflm_tensors
 from mcukit.tflite.reader import read_tflite
 from mcukit.tflite.writer import write_tflite
+from tests.planning.batch import Job, require_all_right
 
 INPUTS = 3
 
@@ -82,29 +83,31 @@ class Case:
 
 
 def check(cases: Sequence[Case], target: str = "host") -> None:
-    """Reference, the C of a target (the host under sanitizers) and TensorFlow Lite Micro: equal bytes in every map.
+    """Reference, portable C (on the host under sanitizers) and TensorFlow Lite Micro: equal bytes in every map.
 
     Beside that the float network must agree within a few quantization steps, or all executors could be wrong alike.
+    Kernels of other sets have tests of their own, which compile many cases at once.
     """
     for case in cases:
         graph = case_graph(case)
         validate(graph)
         model, inputs = quantize_case(case, graph)
         expected = run_reference(model, inputs, keep_maps=True).maps
-        for form in kernel_sets(model):
-            compare(case, f"C ({form.kernels})", expected, run_c(form, inputs, target))
+        compare(case, "C", expected, run_c(model, inputs, target))
         compare(case, "TFLM", expected, run_micro(model, inputs))
 
 
-def kernel_sets(model: IntegerModel) -> Iterator[IntegerModel]:
-    """The model with each set of kernels that computes some of its layers with functions of its own."""
-    known: set[tuple[str | None, ...]] = set()
-    for kernels in KernelSet:
-        form = with_kernels(model, kernels)
-        functions = tuple(None if layer.kernel is None else layer.kernel.function for layer in form.steps)
-        if functions not in known:
-            known.add(functions)
-            yield form
+def check_on_host(cases: Sequence[Case], kernels: KernelSet, folder: Path) -> None:
+    """The C of a set of kernels on the host: the reference's bytes in every map, in no memory but what is in use.
+
+    folder: empty. Kernels run over equals of their instructions, under sanitizers.
+    """
+    jobs = []
+    for case in cases:
+        model, inputs = quantize_case(case, case_graph(case))
+        model = with_kernels(model, kernels)
+        jobs.append(Job(f"{case} ({kernels})", model, plan_layers(model), inputs))
+    require_all_right(jobs, folder)
 
 
 def compare(case: Case, executor: str, expected: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> None:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The DSP kernels in their own instructions: the cases of all operators that have such kernels, on emulated cores.
+"""The DSP kernels: the cases of all operators that have such kernels, on the host and on emulated cores.
 
-A core starts once: all cases are branches of one network. That the same kernels give these bytes over the instructions
-in C, and keep to their memory, is tested on the host by the operators' own tests.
+On the host they run over their instructions in C, and must keep to the memory of their case. A core starts once: all
+cases are branches of one network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.quantize import quantize_graph
 from tests.ops import test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected
-from tests.ops.harness import Case, case_graph, run_c
+from tests.ops.harness import Case, case_graph, check_on_host, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
 
@@ -119,6 +120,10 @@ def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray])
         assert (shifts < 0).any()
         assert (shifts == 0).any()
         assert (shifts > 0).any()
+
+
+def test_every_case_on_the_host(tmp_path: Path) -> None:
+    check_on_host(CASES, KernelSet.DSP, tmp_path)
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33"])

@@ -29,15 +29,17 @@ from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.softmax import Softmax
 from mcukit.ops.window import Window
 from mcukit.planning import costs
-from mcukit.planning.costs import DEFAULT_TARGET, list_cost_targets, load_costs, read_costs
+from mcukit.planning.costs import DEFAULT_TARGET, CostTable, list_cost_targets, load_costs, read_costs
 from mcukit.planning.kernel_features import KERNEL_FEATURES
+from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import with_kernels
-from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.quantized.kernel_sets import KernelSet, first_set_with
 from mcukit.resources import firmware_dir
 from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import emulate
 from mcukit.workflow.kernels import kernels_for_target
 from mcukit.workflow.quantize import QuantizeOptions, quantize
+from tests.builds import under
 from tests.ops.harness import Case
 from tests.planning import test_packed_costs
 from tests.planning.test_packed_costs import lowered
@@ -73,6 +75,17 @@ IN_DSP = tuple(
 )
 
 
+IN_MVE = tuple(
+    (case, KernelSet.MVE)
+    for case in (
+        *BY_ROWS[:4],
+        Case(DepthwiseConv2d(Window((5, 3), (2, 1), pads=(2, 1, 2, 1))), ((1, 9, 12, 19),), ((1, 5, 3, 19), (19,))),
+        Case(DepthwiseConv2d(Window((3, 3), pads=(1, 1, 1, 1))), ((1, 9, 12, 8),), ((1, 3, 3, 8), (8,))),
+        Case(Conv2d(Window((3, 3), pads=(1, 1, 1, 1))), ((1, 9, 11, 5),), ((6, 3, 3, 5), (6,))),
+    )
+)
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Build:
     options = QuantizeOptions(preprocessing=Preprocessing(SCALE), calibration_limit=4)
@@ -80,17 +93,21 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 @pytest.mark.parametrize("target", EMULATED)
-def test_estimates_of_a_network_are_near_the_emulators_counts(demo: Build, target: str) -> None:
-    table, graph = load_costs(target), demo.model.graph
+def test_estimates_of_a_network_are_near_the_emulators_counts(demo: Build, target: str, tmp_path: Path) -> None:
+    kernels, build = kernels_for_target(target), demo
+    if kernels is KernelSet.MVE:
+        with_helium = with_kernels(demo.model, kernels)
+        build = under(demo, plan_layers(with_helium), tmp_path, with_helium)
+    table, graph = load_costs(target), build.model.graph
     # Where there are no DSP instructions, DSP kernels call the portable ones.
-    model = with_kernels(demo.model, kernels_for_target(target))
+    model = with_kernels(build.model, kernels)
     assert demo.model.kernels is KernelSet.DSP
     assert all(table.covers(layer) for layer in model.layers)
     estimates = {
         layer.name: table.instructions(layer, graph, whole_region(graph.tensors[layer.output]))
         for layer in model.layers
     }
-    run = emulate(demo, target)
+    run = emulate(build, target)
     assert run.instructions is not None
     assert sum(estimates.values()) == pytest.approx(run.instructions, rel=0.03)
     large = [layer for layer in run.layers if layer.instructions > 0.01 * run.instructions]
@@ -108,13 +125,14 @@ def test_every_emulated_target_has_a_table() -> None:
 def test_tables_cover_every_kernel(target: str) -> None:
     table = load_costs(target)
     sources = firmware_dir() / "mcukit_nn" / "src"
-    patterns = ("mk_*_s8.c", "mk_*_packed.c", "mk_*_dsp.c")
+    patterns = ("mk_*_s8.c", "mk_*_packed.c", "mk_*_dsp.c", "mk_*_mve.c")
     kernels = {path.stem for pattern in patterns for path in sources.glob(pattern)}
     assert table.target == target
     assert len(kernels) >= 32
     assert kernels == set(KERNEL_FEATURES)
-    has_dsp = kernels_for_target(target) is KernelSet.DSP
-    assert set(table.kernels) == {name for name in kernels if has_dsp or not name.endswith("_dsp")}
+    sets = list(KernelSet)
+    possible = sets[: sets.index(kernels_for_target(target)) + 1]
+    assert set(table.kernels) == {name for name in kernels if first_set_with(name) in possible}
     for function, cost in table.kernels.items():
         assert len(cost.coefficients) == len(KERNEL_FEATURES[function].names)
         assert any(cost.coefficients)
@@ -123,7 +141,7 @@ def test_tables_cover_every_kernel(target: str) -> None:
 
 
 def test_unknown_targets_are_named_with_those_that_are_known() -> None:
-    known = "cortex-m3, cortex-m33, cortex-m4, cortex-m7, riscv32"
+    known = "cortex-m3, cortex-m33, cortex-m4, cortex-m55, cortex-m7, riscv32"
     with pytest.raises(McukitError, match=rf"no table of costs for '../x'\n.*{known}"):
         load_costs("../x")
 
@@ -168,23 +186,28 @@ def test_macs_stand_in_for_kernels_without_an_entry() -> None:
     assert table.instructions(layer, graph, Region(2, 4, 1, 6), calls=2) == 10 * 8 * 27
 
 
-@pytest.mark.parametrize(("case", "kernels"), [*IN_PORTABLE, *IN_DSP], ids=str)
+def costs_of(kernels: KernelSet) -> CostTable:
+    return load_costs("cortex-m55" if kernels is KernelSet.MVE else DEFAULT_TARGET)
+
+
+@pytest.mark.parametrize(("case", "kernels"), [*IN_PORTABLE, *IN_DSP, *IN_MVE], ids=str)
 def test_rows_apart_cost_what_they_cost_together_and_a_call_each(case: Case, kernels: KernelSet) -> None:
     layer, graph = lowered(case, kernels)
-    cost = load_costs().for_layer(layer, graph)
+    cost = costs_of(kernels).for_layer(layer, graph)
     height, width, _ = map_shape(graph.tensors[layer.output].shape)
     rows = [cost.counter(Region(row, row + 1, 0, width), 1) for row in range(height)]
     assert tuple(map(sum, zip(*rows, strict=True))) == cost.counter(Region(0, height, 0, width), height)
 
 
-@pytest.mark.parametrize(("case", "kernels"), [*IN_PORTABLE, *IN_DSP], ids=str)
+@pytest.mark.parametrize(("case", "kernels"), [*IN_PORTABLE, *IN_DSP, *IN_MVE], ids=str)
 def test_columns_cost_what_the_whole_costs_and_more(case: Case, kernels: KernelSet) -> None:
     layer, graph = lowered(case, kernels)
-    cost = load_costs().for_layer(layer, graph)
+    cost = costs_of(kernels).for_layer(layer, graph)
     height, width, _ = map_shape(graph.tensors[layer.output].shape)
     whole = cost.instructions(Region(0, height, 0, width))
-    # Pairs of columns stay together, as they are computed.
-    tiles = [cost.instructions(Region(0, height, *span)) for span in ((0, 2), (2, width))]
+    # Pairs of columns, or threes, stay together, as they are computed.
+    cut = 3 if kernels is KernelSet.MVE else 2
+    tiles = [cost.instructions(Region(0, height, *span)) for span in ((0, cut), (cut, width))]
     assert whole < sum(tiles) < 2 * whole
     assert all(0 < tile < whole for tile in tiles)
 

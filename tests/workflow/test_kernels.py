@@ -27,7 +27,9 @@ def test_the_board_chooses_and_the_user_may_differ() -> None:
     assert chosen_kernels(dsp, f407) is KernelSet.DSP
 
 
-@pytest.mark.parametrize(("kernels", "message"), [("fast", "there are no kernels 'fast'"), ("dsp", "no DSP instr")])
+@pytest.mark.parametrize(
+    ("kernels", "message"), [("fast", "there are no kernels 'fast'"), ("dsp", "no DSP instr"), ("mve", "no Helium")]
+)
 def test_sets_that_cannot_be_are_refused(kernels: str, message: str) -> None:
     with pytest.raises(McukitError, match=message) as caught:
         chosen_kernels(QuantizeOptions(kernels=kernels), load_board("bluepill_f103c8"))
@@ -45,6 +47,7 @@ def test_targets_have_the_kernels_of_their_cores() -> None:
         "cortex-m3": "portable",
         "cortex-m33": "dsp",
         "cortex-m4": "dsp",
+        "cortex-m55": "mve",
         "cortex-m7": "dsp",
         "riscv32": "portable",
     }
@@ -84,7 +87,7 @@ def test_a_build_that_does_not_say_has_portable_kernels(portable: Build, tmp_pat
 
 def test_a_manifest_with_another_set_is_refused(portable: Build, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(portable.folder, tmp_path / "new"))
-    manifest = json.loads((folder / "manifest.json").read_text()) | {"kernels": "mve"}
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"kernels": "fast"}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(McukitError, match="makes no sense"):
         load_build(folder)

@@ -207,6 +207,8 @@ static __attribute__((noinline)) void multiply_pairs(const block *b)
 static inline uint32_t *expand_words(const int8_t *const sources[PIXELS], uint32_t words, uint32_t *out)
 {
     const int8_t *a = sources[0], *b = sources[1], *c = sources[2];
+    /* Where there is a frame pointer, compilers for cores with Helium do not find this register by themselves. */
+    register uint32_t *to __asm__("r12") = out;
     __asm__ volatile(
         "1:\n"
         "ldr    r8, [%0], #4\n"
@@ -221,10 +223,10 @@ static inline uint32_t *expand_words(const int8_t *const sources[PIXELS], uint32
         "subs   %3, %3, #1\n"
         "stm    %4!, {r4, r5, r6, r8, r9, r10}\n"
         "bne    1b\n"
-        : "+r"(a), "+r"(b), "+r"(c), "+r"(words), "+r"(out)
+        : "+r"(a), "+r"(b), "+r"(c), "+r"(words), "+r"(to)
         :
         : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
-    return out;
+    return to;
 }
 
 #else

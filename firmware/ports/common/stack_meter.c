@@ -8,7 +8,11 @@
 
 extern uint32_t mk_stack_limit[];   /* lowest word of the stack, from the linker script */
 
-static uint32_t *base;   /* stack pointer of the caller of port_stack_paint */
+/*
+ * Stack pointer of the caller of port_stack_paint. It is volatile so that the loop there has no known number of turns:
+ * compilers for cores with loop instructions would count them in the link register, and need a frame to save that.
+ */
+static uint32_t *volatile base;
 
 /* A function that uses this must be a leaf without a frame, so that it is its caller's stack pointer too. */
 static inline uint32_t *stack_pointer(void)

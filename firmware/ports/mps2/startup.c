@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reset, faults and semihosting of a Cortex-M on the MPS2 board that QEMU emulates. */
+/* Reset, faults and semihosting of a Cortex-M on the MPS2 and MPS3 boards that QEMU emulates. */
 #include <stdint.h>
 
 #include "port.h"
@@ -38,9 +38,28 @@ static void fill(uint32_t *first, const uint32_t *last, uint32_t value)
     }
 }
 
+#ifdef __ARM_FEATURE_MVE
+static volatile uint32_t *const VTOR = (volatile uint32_t *)0xE000ED08;    /* where the vectors are */
+static volatile uint32_t *const CPACR = (volatile uint32_t *)0xE000ED88;   /* which coprocessors may be used */
+#define CPACR_VECTORS (0xFu << 20)
+
+/* Vector instructions are off at reset. Vectors are read at their secure address, unlike at reset. */
+static inline void enable_vector_instructions(void)
+{
+    *VTOR = (uint32_t)(uintptr_t)&vectors;
+    *CPACR |= CPACR_VECTORS;
+    __asm__ volatile("dsb \n isb" ::: "memory");
+}
+#else
+static inline void enable_vector_instructions(void)
+{
+}
+#endif
+
 /* .data needs no copy: the emulator loads it where it is used. */
 void reset_handler(void)
 {
+    enable_vector_instructions();
     fill(mk_bss_start, mk_bss_end, 0);
     fill(mk_arena_start, mk_arena_end, ARENA_POISON);
     port_exit(main());

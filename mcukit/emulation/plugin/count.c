@@ -96,9 +96,22 @@ static const struct pattern THUMB_32[] = {
     {0xFE500000, 0xE8500000, LOAD},     /* double, exclusive */
     {0xFE500000, 0xE8400000, STORE},
     {0xFE000000, 0xEA000000, ALU},      /* shifted register */
-    {0xFFE00000, 0xEC400000, OTHER},    /* two core registers to or from the coprocessor */
+    {0xFFA00000, 0xEC000000, OTHER},    /* two core registers to or from the coprocessor, or lanes of a vector */
     {0xFE100000, 0xEC100000, LOAD},     /* floating point registers */
     {0xFE100000, 0xEC000000, STORE},
+    {0xFE100E00, 0xFC100E00, LOAD},     /* vectors: interleaved, gathered, widened without a sign */
+    {0xFE100E00, 0xFC000E00, STORE},
+    {0xEFF10F00, 0xEEF00F00, MULTIPLY}, /* vectors: products of bytes, added up */
+    {0xEFF00F00, 0xEEF00E00, MULTIPLY}, /* of halfwords and words */
+    {0xEF810F51, 0xEE010E00, MULTIPLY}, /* to wider lanes */
+    {0xEFB10F50, 0xEE310E40, ALU},      /* shifts by a core register */
+    {0xEF810F50, 0xEE010E40, MULTIPLY}, /* with a core register */
+    {0xFF800F51, 0xEF000950, MULTIPLY},
+    {0xEF800F51, 0xEF000B40, MULTIPLY}, /* high halves */
+    {0xFFBF1FFF, 0xFE310F4D, OTHER},    /* vpst */
+    {0xEF000000, 0xEF000000, ALU},      /* other vectors */
+    {0xEE000E00, 0xEE000E00, ALU},
+    {0xFFC0F801, 0xF000E801, OTHER},    /* vctp */
     {0xF8008000, 0xF0000000, ALU},      /* immediate */
     {0xFFF0F000, 0xF7F0A000, OTHER},    /* udf */
     {0xFB80D000, 0xF3808000, OTHER},    /* system registers, barriers, hints */

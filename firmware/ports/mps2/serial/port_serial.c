@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UART 0 of the MPS2 board, and the free-running counter of its input and output block. */
+/* UART 0 of the MPS2 or MPS3 board, and the free-running counter of its input and output block. */
 #include "port_serial.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
 /*
- * The image with a Cortex-M33 has them elsewhere, and for the secure state, in which it starts, with bit 28 set. Its clock
- * is a slower one, too: of the processor, the UART and the counter alike.
+ * Images with newer cores have them elsewhere, and for the secure state, in which these start, with bit 28 set. Clocks
+ * differ, too; the counter's on the MPS3 is that of the emulator, not of the board.
  */
-#if defined(__ARM_ARCH_8M_MAIN__)
-#define UART     0x50200000u
-#define FPGA_IO  0x50302000u
-#define CLOCK    20000000u
+#if defined(__ARM_FEATURE_MVE)
+#define UART          0x59303000u
+#define FPGA_IO       0x59302000u
+#define UART_CLOCK    25000000u
+#define COUNTER_CLOCK 20000000u
+#elif defined(__ARM_ARCH_8M_MAIN__)
+#define UART          0x50200000u
+#define FPGA_IO       0x50302000u
+#define UART_CLOCK    20000000u
+#define COUNTER_CLOCK 20000000u
 #else
-#define UART     0x40004000u
-#define FPGA_IO  0x40028000u
-#define CLOCK    25000000u
+#define UART          0x40004000u
+#define FPGA_IO       0x40028000u
+#define UART_CLOCK    25000000u
+#define COUNTER_CLOCK 25000000u
 #endif
 
 #define UART_DATA    REGISTER(UART + 0x00u)
@@ -30,7 +37,7 @@ enum { STATE_SEND_FULL = 1, STATE_RECEIVED = 2, CONTROL_SEND_AND_RECEIVE = 3 };
 
 void port_serial_init(void)
 {
-    UART_DIVIDER = CLOCK / MCUKIT_BAUD;
+    UART_DIVIDER = UART_CLOCK / MCUKIT_BAUD;
     UART_CONTROL = CONTROL_SEND_AND_RECEIVE;
     PRESCALER = 0;
     COUNTER = 0;
@@ -57,7 +64,7 @@ uint32_t port_ticks(void)
 
 uint32_t port_ticks_per_second(void)
 {
-    return CLOCK;
+    return COUNTER_CLOCK;
 }
 
 void port_reset(void)
