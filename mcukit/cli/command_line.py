@@ -6,13 +6,14 @@ Exit codes: 0 success, 1 the check or the model failed, 2 usage, 70 a bug in mcu
 
 from __future__ import annotations
 
-__all__ = ["INTERNAL_ERROR", "INTERRUPTED", "CommandLine", "cli", "main"]
+__all__ = ["INTERNAL_ERROR", "CommandLine", "Interrupts", "cli", "interrupts"]
 
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
@@ -27,6 +28,7 @@ from mcukit.cli.explore import explore
 from mcukit.cli.export import export
 from mcukit.cli.flash import flash
 from mcukit.cli.inspect import inspect
+from mcukit.cli.main import INTERRUPTED
 from mcukit.cli.ops import ops
 from mcukit.cli.output import Output
 from mcukit.cli.quantize import quantize
@@ -36,8 +38,19 @@ from mcukit.errors import McukitError
 INTERNAL_ERROR = 70
 """EX_SOFTWARE of sysexits.h."""
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells report it."""
+
+class Interrupts:
+    """seen: whether there was a Ctrl-C. What it hits may make another error of it, such as a module that is loaded."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def interrupt(self, number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG002 - what signals give
+        self.seen = True
+        raise KeyboardInterrupt
+
+
+interrupts = Interrupts()
 
 
 class CommandLine(click.Group):
@@ -51,7 +64,7 @@ class CommandLine(click.Group):
         except KeyboardInterrupt:
             code = _report(click.Abort(), Output(as_json="--json" in arguments))
         except Exception as error:  # noqa: BLE001 - users get one line, developers the traceback on demand
-            code = _report(error, Output(as_json="--json" in arguments))
+            code = _report(click.Abort() if interrupts.seen else error, Output(as_json="--json" in arguments))
         sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
@@ -106,8 +119,3 @@ _COMMANDS = (inspect, quantize, explore, evaluate, emulate, verify, check, flash
 
 for _command in _COMMANDS:
     cli.add_command(_command)
-
-
-def main() -> None:
-    """The console script's entry point."""
-    cli(prog_name="mcukit")
