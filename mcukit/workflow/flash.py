@@ -95,7 +95,8 @@ def _flash_emulated(build: Build, port: str, name: str, timing: Timing | None, p
         with tempfile.TemporaryDirectory(prefix=".compile-", dir=image.parent) as scratch:
             publish(_compile(build, target, Path(scratch), options), image)
     except OSError as error:
-        raise unwritable_output("the image", image.parent, error) from error
+        hint = "the image is kept in the build: make that folder writable, or quantize into another one"
+        raise unwritable_output("the image", image.parent, error, hint) from error
     progress("compile", 1, 1)
     with connected(build, port, timing=timing) as client:
         board = client.board()
