@@ -59,21 +59,26 @@ class CommandLine(click.Group):
     def main(self, args: Sequence[str] | None = None, *positional: Any, **options: Any) -> Any:
         arguments = list(sys.argv[1:] if args is None else args)
         options["standalone_mode"] = False
+        output = Output(as_json="--json" in arguments)
         try:
             code = super().main(arguments, *positional, **options)
         except KeyboardInterrupt:
-            code = _report(click.Abort(), Output(as_json="--json" in arguments))
+            code = _report(click.Abort(), output, self._named(arguments))
         except Exception as error:  # noqa: BLE001 - users get one line, developers the traceback on demand
-            code = _report(click.Abort() if interrupts.seen else error, Output(as_json="--json" in arguments))
+            code = _report(click.Abort() if interrupts.seen else error, output, self._named(arguments))
         sys.exit(code if isinstance(code, int) else 0)
+
+    def _named(self, arguments: Sequence[str]) -> str:
+        """The command line as far as it names a command."""
+        return f"mcukit {arguments[0]}" if arguments and arguments[0] in self.commands else "mcukit"
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         """In the order in which they are used, not by name."""
         return list(self.commands)
 
 
-def _report(error: Exception, output: Output) -> int:
-    """Says what went wrong; returns the exit code."""
+def _report(error: Exception, output: Output, command: str) -> int:
+    """Says what went wrong; returns the exit code. command: what was called, for errors that don't know it."""
     if isinstance(error, McukitError):
         output.error(error)
         return error.exit_code
@@ -84,7 +89,7 @@ def _report(error: Exception, output: Output) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     if isinstance(error, click.ClickException):
-        output.error(_usage_error(error))
+        output.error(_usage_error(error, command))
         return error.exit_code
     if os.environ.get("MCUKIT_TRACEBACK"):
         traceback.print_exception(error, file=sys.stderr)
@@ -98,9 +103,9 @@ def _report(error: Exception, output: Output) -> int:
     return INTERNAL_ERROR
 
 
-def _usage_error(error: click.ClickException) -> McukitError:
+def _usage_error(error: click.ClickException, command: str) -> McukitError:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    command = context.command_path if context else "mcukit"
+    command = context.command_path if context else command
     hint = f"see {command} --help"
     return McukitError("usage", error.format_message(), where=command, hint=hint, exit_code=2)
 

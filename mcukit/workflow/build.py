@@ -172,9 +172,8 @@ def _read(path: Path) -> bytes:
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise _invalid(
-            folder, f"{'it is a file' if folder.exists() else 'there is none'}", "run `mcukit quantize` first"
-        )
+        reason = "it is a file" if folder.exists() else "there is none"
+        raise _invalid(folder, reason, "give the folder that `mcukit quantize` has written")
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:

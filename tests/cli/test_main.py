@@ -55,6 +55,7 @@ def test_no_command_shows_help(run: Run) -> None:
         (("inspect",), "error: mcukit inspect: Missing argument 'MODEL'"),
         (("emulate", "x"), "error: mcukit emulate: Missing option '--on'"),
         (("ops", "--loud"), "error: mcukit ops: No such option"),
+        (("bench", "--baud"), "error: mcukit bench: Option '--baud' requires an argument"),
     ],
 )
 def test_usage_errors(run: Run, words: tuple[str, ...], message: str) -> None:
