@@ -21,6 +21,7 @@ from mcukit.emulation.targets import EMULATED_BOARDS, Target
 from mcukit.emulation.toolchain import CODE_FLAGS, install_command
 from mcukit.export.project_boards import LeftOut
 from mcukit.export.project_model import ProjectModel, folder_files
+from mcukit.quantities import counted
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.resources import firmware_dir
 
@@ -92,7 +93,7 @@ def emulated_boards(
         free = _free_ram(model, target)
         missing = max(-free, model.weight_bytes - _flash_bytes(target))
         if missing > 0:
-            left_out.append(LeftOut(f"emulated-{name}", f"it has {missing:,} bytes of memory too few"))
+            left_out.append(LeftOut(f"emulated-{name}", f"it has {counted(missing, 'byte')} of memory too few"))
             continue
         environment = f"emulated-{name}"
         while environment in taken:

@@ -15,6 +15,7 @@ __all__ = [
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcukit.quantities import counted
 from mcukit.report.banner import banner_facts
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
@@ -111,7 +112,7 @@ def _tflite(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _patched(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The .tflite file in tiles beside the plain one."""
     patched = tflite["patched"]
-    facts = [("patched .tflite file", f"{size(patched['bytes'])}, {count(patched['operators'])} operators")]
+    facts = [("patched .tflite file", f"{size(patched['bytes'])}, {counted(patched['operators'], 'operator')}")]
     if patched["tflm_arena_bytes"] is not None:
         saved = 1 - patched["tflm_arena_bytes"] / tflite["tflm_arena_bytes"]
         again = f"{count(patched['macs_redundant'])} MACs computed again"
@@ -216,10 +217,9 @@ def emulation_view(emulation: Emulation) -> list[Block]:
 
 def verification_view(verification: Verification) -> list[Block]:
     """One line: equal, or where the first byte differs."""
-    layers = (
-        f"{count(verification.layers_compared)} layers compared" if verification.layers_compared else "outputs alone"
-    )
-    compared = f"{count(verification.inputs)} inputs, {layers}"
+    number = verification.layers_compared
+    layers = f"{counted(number, 'layer')} compared" if number else "outputs alone"
+    compared = f"{counted(verification.inputs, 'input')}, {layers}"
     blocks: list[Block]
     if verification.equal:
         blocks = [Line(f"{verification.target}: every byte is equal to the reference ({compared})", "good")]

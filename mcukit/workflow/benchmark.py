@@ -16,6 +16,7 @@ from mcukit.bench.client import BoardClient, Inference, Profile
 from mcukit.bench.link import Timing
 from mcukit.bench.result import BenchResult, Estimate, LayerTicks, Ticks, clock_of
 from mcukit.errors import McukitError
+from mcukit.quantities import counted
 from mcukit.quantized.branches import narrow_name
 from mcukit.workflow.board import connected, run_on_board
 from mcukit.workflow.build import Build
@@ -61,7 +62,7 @@ def benchmark(
         if board.layers != len(build.model.steps):
             raise McukitError(
                 "bad-reply",
-                f"the board has {board.layers} layers, the build {len(build.model.steps)}",
+                f"the board has {counted(board.layers, 'layer')}, the build {len(build.model.steps)}",
                 where=client.port,
                 hint="flash the firmware of this build",
             )
