@@ -24,10 +24,15 @@ from mcukit.report.regions import region_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from mcukit.workflow.emulate import Emulation
     from mcukit.workflow.evaluate import Evaluation
     from mcukit.workflow.inspect import Inspection
     from mcukit.workflow.verify import Difference, Verification
+
+_SHOWN_VALUES = 12
 
 
 def inspection_view(inspection: Inspection) -> list[Block]:
@@ -212,7 +217,14 @@ def emulation_view(emulation: Emulation) -> list[Block]:
         blocks += [Table(columns, rows), Line("")]
     if emulation.instruction_classes:
         facts += [(f"  {name}", count(number)) for name, number in emulation.instruction_classes.items()]
+    facts += [(f"output {short_name(name)}", _values(found[-1])) for name, found in emulation.all_outputs.items()]
     return [*blocks, Facts(tuple((name, value) for name, value in facts if value != ABSENT))]
+
+
+def _values(output: npt.NDArray[np.int8]) -> str:
+    """The bytes of an output, as many as are read at a glance."""
+    shown = ", ".join(map(str, output[:_SHOWN_VALUES]))
+    return shown if len(output) <= _SHOWN_VALUES else f"{shown}, ... ({counted(len(output), 'value')})"
 
 
 def verification_view(verification: Verification) -> list[Block]:
