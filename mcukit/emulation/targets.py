@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from mcukit.errors import McukitError
 
+_DSP_CORES = frozenset(("-mcpu=cortex-m4", "-mcpu=cortex-m7", "-mcpu=cortex-m33"))
+
 
 @dataclass(frozen=True)
 class Target:
@@ -35,6 +37,11 @@ class Target:
     def emulated(self) -> bool:
         """Whether programs run in an emulator, where instructions and stack are measured."""
         return bool(self.emulator)
+
+    @property
+    def has_dsp(self) -> bool:
+        """Whether compilers use DSP instructions for it; without them DSP kernels call the portable ones."""
+        return not _DSP_CORES.isdisjoint(self.machine_flags)
 
 
 def _cortex_m(core: str, image: str) -> Target:

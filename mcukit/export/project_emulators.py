@@ -34,9 +34,6 @@ _TITLES = {
     "stm32f405": "STM32F405",
 }
 
-_DSP_CORES = frozenset(("-mcpu=cortex-m4", "-mcpu=cortex-m7", "-mcpu=cortex-m33"))
-"""Flags for cores whose DSP instructions the compiler then uses."""
-
 _REGION = re.compile(r"^ *(\w+) *\(\w+\) *: *ORIGIN = (?:\w+), LENGTH = (\d+)([KM]?)$", re.MULTILINE)
 _STACK = re.compile(r"\.stack.*?\. \+= (\d+)K;", re.DOTALL)
 _APPLICATION_BYTES = 8192
@@ -98,7 +95,7 @@ def emulated_boards(
         environment = f"emulated-{name}"
         while environment in taken:
             environment += "-qemu"
-        kernels = model.kernels if _DSP_CORES.intersection(target.machine_flags) else KernelSet.PORTABLE
+        kernels = model.kernels if target.has_dsp else KernelSet.PORTABLE
         found.append(EmulatedBoard(target, environment, free >= model.input_bytes, kernels))
     return tuple(found), tuple(left_out)
 

@@ -22,6 +22,7 @@ from mcukit.bench.protocol import Feature
 from mcukit.emulation.targets import EMULATED_BOARDS, Target
 from mcukit.emulation.toolchain import publish, require_tools
 from mcukit.errors import McukitError, Problem, unwritable_output
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.workflow.board import connected, project_folder
 from mcukit.workflow.build import Build
 from mcukit.workflow.progress import Progress, no_progress
@@ -87,7 +88,8 @@ def _flash_emulated(build: Build, port: str, name: str, timing: Timing | None, p
     target = EMULATED_BOARDS[name]
     require_tools(target.compiler, *([target.emulator] if target.emulated else []))
     progress("compile", 0, 1)
-    options = SerialOptions(board=f"emulated-{name}", kernels=build.report["kernels"])
+    kernels = build.model.kernels if target.has_dsp else KernelSet.PORTABLE
+    options = SerialOptions(board=f"emulated-{name}", kernels=kernels.value)
     image = emulated_image_path(project_folder(build), name)
     try:
         image.parent.mkdir(parents=True, exist_ok=True)
