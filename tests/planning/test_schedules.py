@@ -129,9 +129,8 @@ def test_the_runner_traces_every_schedule(graph: Graph, grid: tuple[int, int, Ha
     plan = plan_of(flow, (Stage(tuple(layer.name for layer in flow.layers), *grid),))
     for file, text in generate_c(model, plan).items():
         Path(tmp_path, file).write_text(text)
-    sources = CSources(
-        file_stem(model.name), tmp_path, len(flow.layers), model.input.elements, model.outputs[0].elements
-    )
+    name, sizes = file_stem(model.name), (model.input.elements, model.outputs[0].elements)
+    sources = CSources(name, tmp_path, len(flow.layers), *sizes)
     run = run_on_target(sources, "host", inputs.reshape(len(inputs), -1), trace=True, sanitize=True)
     expected = run_reference(model, inputs, keep_maps=True)
     np.testing.assert_array_equal(run.outputs, expected.outputs[0].reshape(len(inputs), -1))
