@@ -53,7 +53,7 @@ def flashed(run: Run, build: Path) -> Path:
 def test_flash_shows_what_runs_and_what_comes_next(run: Run, flashed: Path) -> None:
     result = run("flash", flashed, "--port", PORT)
     assert (result.exit_code, result.stderr) == (0, "")
-    for part in ("runs this build", "kernels   dsp", "GCC", "-O2", f"mcukit bench {flashed} --port {PORT}"):
+    for part in ("runs this build", "kernels   portable", "GCC", "-O2", f"mcukit bench {flashed} --port {PORT}"):
         assert part in result.stdout
 
 
