@@ -57,11 +57,13 @@ class McukitError(Exception):
         return error
 
 
-def unwritable_output(what: str, folder: Path, error: OSError) -> McukitError:
+def unwritable_output(
+    what: str, folder: Path, error: OSError, hint: str = "choose a folder you can write to with -o"
+) -> McukitError:
     """The error for a folder that can't be written. what: the subject of the sentence, such as "the build"."""
     return McukitError(
         "unwritable-output",
         f"{what} can't be written: {error.strerror or error}",
         where=str(folder),
-        hint="choose a folder you can write to with -o",
+        hint=hint,
     )

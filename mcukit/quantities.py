@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LARGEST_QUANTITY", "parse_count", "parse_size"]
+__all__ = ["LARGEST_QUANTITY", "counted", "parse_count", "parse_size"]
 
 import re
 from decimal import Decimal
@@ -14,6 +14,11 @@ _SIZE = re.compile(r"([0-9]{1,12})\s*([KM]?)(i?B)?", re.IGNORECASE)
 _SIZE_FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
 _COUNT = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([KMG]?)", re.IGNORECASE)
 _COUNT_FACTORS = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+
+
+def counted(number: int, noun: str) -> str:
+    """So many things: "1 layer", "1,024 bytes". noun: one of them, whose plural ends in s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def parse_size(text: str) -> int | None:

@@ -15,6 +15,11 @@ def test_every_public_name_is_there() -> None:
         assert getattr(mcukit, name) is not None
 
 
+def test_names_are_listed_before_they_are_loaded() -> None:
+    program = "import mcukit; print(set(mcukit.__all__) - set(dir(mcukit)))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"set()\n"
+
+
 def test_unknown_names_are_refused_as_usual() -> None:
     assert not hasattr(mcukit, "quantise")
 

@@ -10,7 +10,7 @@ import pytest
 from mcukit.budgets import Budgets, CheckSettings, read_check
 from mcukit.calibration.settings import read_settings
 from mcukit.errors import McukitError
-from mcukit.quantities import parse_count, parse_size
+from mcukit.quantities import counted, parse_count, parse_size
 
 FULL = """
 board = "nucleo_f446re"
@@ -110,3 +110,7 @@ def test_numbers_that_are_no_budgets_are_all_named() -> None:
     places = [problem.where for problem in caught.value.problems]
     assert places == ["--max-sram", "--max-flash", "--max-instructions", "--max-stack", "--max-l2r"]
     assert caught.value.exit_code == 2
+
+
+def test_things_are_counted_in_words() -> None:
+    assert [counted(number, "byte") for number in (0, 1, 2, 1024)] == ["0 bytes", "1 byte", "2 bytes", "1,024 bytes"]

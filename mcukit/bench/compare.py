@@ -42,12 +42,16 @@ class ConfigurationChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """unit: of total and layers. layers: in the order of the first measurement, then those of the second alone."""
+    """unit: of total and layers. layers: in the order of the first measurement, then those of the second alone.
+
+    same_network: whether layers of one name do the same work; where they don't, only the totals are compared.
+    """
 
     unit: Unit
     total: Change
     layers: tuple[Change, ...]
     configuration: tuple[ConfigurationChange, ...]
+    same_network: bool = True
 
 
 def compare(before: BenchResult, after: BenchResult) -> Comparison:
@@ -58,14 +62,25 @@ def compare(before: BenchResult, after: BenchResult) -> Comparison:
     unit = _unit(before, after)
     ours = {layer.name: _value(before, layer.ticks.median, unit) for layer in before.layers}
     theirs = {layer.name: _value(after, layer.ticks.median, unit) for layer in after.layers}
-    names = [*ours, *(name for name in theirs if name not in ours)]
+    same = _same_network(before, after)
+    names = [*ours, *(name for name in theirs if name not in ours)] if same else []
     first, second = _configuration(before), _configuration(after)
     return Comparison(
         unit,
         Change("total", _value(before, before.total.median, unit), _value(after, after.total.median, unit)),
         tuple(Change(name, ours.get(name), theirs.get(name)) for name in names),
         tuple(ConfigurationChange(name, first[name], second[name]) for name in first if first[name] != second[name]),
+        same,
     )
+
+
+def _same_network(before: BenchResult, after: BenchResult) -> bool:
+    """Whether layers of one name are the same operator with as many MACs; under another name of the network, all."""
+    ours, theirs = ({layer.name: (layer.op, layer.macs) for layer in result.layers} for result in (before, after))
+    if before.model != after.model:
+        return ours == theirs
+    shared = ours.keys() & theirs.keys()
+    return bool(shared) and all(ours[name] == theirs[name] for name in shared)
 
 
 def _unit(before: BenchResult, after: BenchResult) -> Unit:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["find_pio", "upload"]
+__all__ = ["check_project_path", "find_pio", "upload"]
 
 import contextlib
 import os
@@ -54,6 +54,19 @@ def find_pio() -> Path:
             hint="pip install 'mcukit[platformio]'; or flash an emulated board: --port emulated:stm32f405",
         )
     return Path(found)
+
+
+def check_project_path(project_folder: Path) -> None:
+    """Raises McukitError "unsuitable-path" for a folder in which PlatformIO can't build: it would write beside it."""
+    path = str(project_folder.resolve())
+    if "$" in path:
+        raise McukitError(
+            "unsuitable-path",
+            "PlatformIO takes what follows a $ in a path for the name of a variable, and can't build here",
+            where=path,
+            hint="move the build to a folder without $ in its path",
+            exit_code=2,
+        )
 
 
 def upload(

@@ -96,6 +96,9 @@ def check_port(port: str) -> None:
     elif not port.strip() or "\0" in port or "://" in port:
         hint = f"give {_KINDS}"
         raise McukitError("wrong-port", "this is no port", where=port or "--port", hint=hint, exit_code=2)
+    elif name is None and (Path(port).is_file() or Path(port).is_dir()):
+        message = f"this is a {'file' if Path(port).is_file() else 'folder'}, and no serial port"
+        raise McukitError("wrong-port", message, where=port, hint=f"give {_KINDS}", exit_code=2)
 
 
 def require_port(port: str) -> None:
@@ -109,10 +112,11 @@ def require_port(port: str) -> None:
         )
 
 
-def open_port(port: str, baud: int, project_folder: Path) -> Transport:
+def open_port(port: str, baud: int, project_folder: Path, remedy: str = "flash it") -> Transport:
     """The line to a board; an emulated one is powered on by it, and off when it is closed.
 
-    project_folder: where images of emulated boards are kept, see emulated_image_path.
+    project_folder: where images of emulated boards are kept, see emulated_image_path. remedy: what to do about an image
+    that is not there or ends by itself.
 
     Raises McukitError "wrong-port", "board-unreachable", "not-flashed" for an emulated board without an image, and
     "missing-package" or "missing-tool" for what talks to the board or emulates it.
@@ -122,8 +126,9 @@ def open_port(port: str, baud: int, project_folder: Path) -> Transport:
     if name is not None:
         image = emulated_image_path(project_folder, name)
         if not image.is_file():
-            raise McukitError("not-flashed", "nothing was flashed onto this emulated board", where=port)
-        return ProcessTransport(emulator_command(EMULATED_BOARDS[name], image), port)
+            raise McukitError("not-flashed", "nothing was flashed onto this emulated board", where=port, hint=remedy)
+        remedy = f"if what was flashed is damaged, flash it again: {remedy}"
+        return ProcessTransport(emulator_command(EMULATED_BOARDS[name], image), port, remedy)
     if port.startswith(_SOCKET):
         return SocketTransport.connect(*_socket_address(port))
     return SerialTransport(port, baud)

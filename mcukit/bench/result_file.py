@@ -67,11 +67,17 @@ def save_bench(result: BenchResult, path: Path) -> None:
 
 def load_bench(path: Path) -> BenchResult:
     """Raises McukitError "unreadable-file", or "invalid-file" with all that is wrong with it."""
-    content = read_json(path)
+    hint = "give a file that `mcukit bench --out` has written"
+    try:
+        content = read_json(path)
+    except McukitError as error:
+        problem = error.problems[0]
+        raise McukitError(problem.code, problem.message, where=problem.where, hint=hint) from error
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise McukitError("invalid-file", "this is no measurement of mcukit", where=f"{path}: kind", hint=hint)
     try:
         return _read(JsonObject(content, "", []))
     except McukitError as error:
-        hint = "give a file that `mcukit bench --out` has written"
         problems = [Problem(p.code, p.message, f"{path}: {p.where}", hint) for p in error.problems]
         raise McukitError.collect(problems) from error
 

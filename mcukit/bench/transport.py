@@ -125,7 +125,7 @@ class SocketTransport:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise _broken(self.name, self._reason(error)) from error
+            raise self._broken(error) from error
 
     def read(self, timeout_seconds: float) -> bytes:
         try:
@@ -133,9 +133,9 @@ class SocketTransport:
                 return b""
             data = self._socket.recv(_READ_BYTES)
         except OSError as error:
-            raise _broken(self.name, self._reason(error)) from error
+            raise self._broken(error) from error
         if not data:
-            raise _broken(self.name, self._reason(EOFError("the other end has closed it")))
+            raise self._broken(EOFError("the other end has closed it"))
         return data
 
     def now(self) -> float:
@@ -144,23 +144,23 @@ class SocketTransport:
     def close(self) -> None:
         self._socket.close()
 
-    def _reason(self, error: Exception) -> str:
-        """Why the connection broke."""
-        return str(error)
+    def _broken(self, error: Exception) -> McukitError:
+        return _broken(self.name, str(error))
 
 
 class ProcessTransport(SocketTransport):
     """A program whose standard streams are the serial line. It ends with the transport, and with this process.
 
-    name: for messages; by default the program's. process: what watches over the program, and leads a process group of
-    both.
+    name: for messages; by default the program's. remedy: what to do about a program that ends by itself. process: what
+    watches over the program, and leads a process group of both.
 
     Raises McukitError "board-unreachable" if it can't be started.
     """
 
-    def __init__(self, command: Sequence[str], name: str = "") -> None:
+    def __init__(self, command: Sequence[str], name: str = "", remedy: str = "is this the right program?") -> None:
         ours, theirs = socket.socketpair()
         super().__init__(ours, name or Path(command[0]).name)
+        self._remedy = remedy
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the transport
         try:
             program = shutil.which(command[0])
@@ -192,18 +192,19 @@ class ProcessTransport(SocketTransport):
             self.process.wait()
         self._complaints.close()
 
-    def _reason(self, error: Exception) -> str:
+    def _broken(self, error: Exception) -> McukitError:
         """How the program ended, if that is why there is nobody at the other end."""
         if self._complaints.closed:
-            return super()._reason(error)
+            return super()._broken(error)
         try:
             code = self.process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
-            return super()._reason(error)
+            return super()._broken(error)
         self._complaints.seek(0)
         lines = self._complaints.read(_SHOWN_CHARACTERS).decode(errors="replace").split("\n")
         complaint = next((line.strip() for line in lines if line.strip()), "")
-        return f"the program has ended with exit code {code}" + (f": {complaint}" if complaint else "")
+        ended = f"the program has ended with exit code {code}" + (f": {complaint}" if complaint else "")
+        return _broken(self.name, ended, self._remedy)
 
 
 def import_serial() -> Any:
@@ -232,7 +233,5 @@ def _why_closed(error: Exception) -> tuple[str, str]:
     return str(error), "is this the board's serial port?"
 
 
-def _broken(name: str, reason: str) -> McukitError:
-    return McukitError(
-        "board-unreachable", f"the connection is broken: {reason}", where=name, hint="is the board still connected?"
-    )
+def _broken(name: str, reason: str, hint: str = "is the board still connected?") -> McukitError:
+    return McukitError("board-unreachable", f"the connection is broken: {reason}", where=name, hint=hint)

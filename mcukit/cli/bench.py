@@ -104,6 +104,7 @@ def _compare(output: Output, before: Path, after: Path) -> int:
     comparison = compare(load_bench(before), load_bench(after))
     fields = {
         "unit": comparison.unit,
+        "same_network": comparison.same_network,
         "total": {**asdict(comparison.total), "percent": comparison.total.percent},
         "layers": [{**asdict(change), "percent": change.percent} for change in comparison.layers],
         "configuration": [asdict(change) for change in comparison.configuration],

@@ -52,32 +52,36 @@ def check(
         return 0
     if build is None:
         raise click.UsageError("Missing argument 'BUILD'.")
-    return _check(output, build, _settings(settings), given, on)
+    return _check(output, build, settings, given, on)
 
 
-def _check(output: Output, folder: Path, settings: CheckSettings, given: dict[str, Any], on: str | None) -> int:
+def _check(output: Output, folder: Path, file: Path | None, given: dict[str, Any], on: str | None) -> int:
     from mcukit.budgets import Budgets
     from mcukit.report.budgets import budget_view
     from mcukit.workflow.build import load_build
     from mcukit.workflow.check import check_budgets
 
-    loaded = load_build(folder)
-    found = check_budgets(loaded, settings.budgets.merged(Budgets(**given)), on or settings.on)
+    settings, file = _settings(file)
+    loaded, options = load_build(folder), Budgets(**given)
+    places = {name: f"max_{name} in [check] of {file}" for name in settings.budgets.given.keys() - options.given.keys()}
+    if on is None and settings.on is not None:
+        places["on"] = f"on in [check] of {file}"
+    found = check_budgets(loaded, settings.budgets.merged(options), on or settings.on, places=places)
     warn_if_uncalibrated(output, loaded.calibrated)
     output.result({**_fields(found), "calibrated": loaded.calibrated}, lambda: budget_view(found))
     return 0 if found.passed else 1
 
 
-def _settings(path: Path | None) -> CheckSettings:
-    """The file that was given, or the current folder's; no budgets if there is none."""
+def _settings(path: Path | None) -> tuple[CheckSettings, Path]:
+    """The file that was given, or the current folder's; no budgets if there is none. And which file it is."""
     from mcukit.budgets import CheckSettings, read_check
     from mcukit.calibration.settings import SETTINGS_NAME
     from mcukit.toml_table import read_toml
 
     if path is not None:
-        return read_check(path)
+        return read_check(path), path
     here = Path(SETTINGS_NAME)
-    return read_check(here) if here.exists() and read_toml(here).has("check") else CheckSettings()
+    return read_check(here) if here.exists() and read_toml(here).has("check") else CheckSettings(), here
 
 
 def _fields(found: BudgetCheck) -> dict[str, Any]:

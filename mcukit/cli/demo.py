@@ -18,6 +18,7 @@ from mcukit.cli.evaluate import evaluation_fields
 from mcukit.cli.options import PATH, json_option
 from mcukit.cli.output import Output, Progress
 from mcukit.errors import McukitError, Problem, unwritable_output
+from mcukit.quantities import counted
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.terminal import difference_text
 from mcukit.report.units import ABSENT, count, percent, size
@@ -215,7 +216,7 @@ def _figures(result: _Demo) -> tuple[tuple[str, str], ...]:
     evaluation, report, emulation = result.evaluation, result.build.report, result.emulation
     code = None if emulation is None or emulation.code_bytes is None else emulation.code_bytes
     facts = [
-        ("accuracy, float", f"{percent(evaluation.float_top1)} of {count(evaluation.n)} images"),
+        ("accuracy, float", f"{percent(evaluation.float_top1)} of {counted(evaluation.n, 'image')}"),
         ("accuracy, int8", percent(evaluation.top1)),
         ("same answer as float", percent(evaluation.agreement)),
         ("SRAM for maps", size(report["arena_bytes"])),

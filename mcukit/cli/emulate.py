@@ -51,6 +51,7 @@ def emulation_fields(emulation: Emulation) -> dict[str, Any]:
     return {
         "target": emulation.target,
         "outputs": emulation.outputs,
+        "all_outputs": emulation.all_outputs,
         "instructions": emulation.instructions,
         "instruction_classes": emulation.instruction_classes,
         "arena_bytes": emulation.arena_bytes,

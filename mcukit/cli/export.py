@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--to", required=True, metavar="FORMAT", help="arduino, esp-idf, esp-idf-tflm or cmake.")
 @click.option(
     "-o", "--output", type=PATH, metavar="PATH",
-    help="A folder, or a file ending with .zip. Default: export/FORMAT/mcukit_NAME beside BUILD.",
+    help="A folder, or a file ending with .zip. Default: export/BUILD/FORMAT/mcukit_NAME beside the folder BUILD.",
 )  # fmt: skip
 @json_option
 def export(build: Path, to: str, output: Path | None, as_json: bool) -> int:

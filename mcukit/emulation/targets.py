@@ -8,6 +8,9 @@ __all__ = ["EMULATED_BOARDS", "TARGETS", "Target", "target_named"]
 from dataclasses import dataclass
 
 from mcukit.errors import McukitError
+from mcukit.quantized.kernel_sets import KernelSet
+
+_DSP_CORES = frozenset(("-mcpu=cortex-m4", "-mcpu=cortex-m7", "-mcpu=cortex-m33", "-mcpu=cortex-m55"))
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ class Target:
     def emulated(self) -> bool:
         """Whether programs run in an emulator, where instructions and stack are measured."""
         return bool(self.emulator)
+
+    @property
+    def has_dsp(self) -> bool:
+        """Whether compilers use DSP instructions for it; without them DSP kernels call the portable ones."""
+        return not _DSP_CORES.isdisjoint(self.machine_flags)
+
+    def kernels_that_run(self, kernels: KernelSet) -> KernelSet:
+        """What code for a set of kernels comes down to here."""
+        return KernelSet.PORTABLE if kernels is KernelSet.DSP and not self.has_dsp else kernels
 
 
 def _cortex_m(core: str, machine: str, float_abi: str = "soft") -> Target:

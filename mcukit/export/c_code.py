@@ -21,6 +21,7 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import DEFAULT_REGION, Plan
 from mcukit.planning.schedule import partition
 from mcukit.planning.tiles import StageTiles
+from mcukit.quantities import counted
 from mcukit.quantized.integer import IntegerModel
 
 
@@ -53,7 +54,8 @@ def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: Mo
         for number, tiles in enumerate(stages)
     ]
     model = flow.model
-    title = f"{comment_text(model.name)}: {len(flow.layers)} layers, {sum(flow.macs):,} multiply-accumulates."
+    layers, macs = counted(len(flow.layers), "layer"), counted(sum(flow.macs), "multiply-accumulate")
+    title = f"{comment_text(model.name)}: {layers}, {macs}."
     return {
         "banner": f"Written by mcukit {mcukit.__version__}. Do not edit: quantize the model again instead.",
         "title": title,

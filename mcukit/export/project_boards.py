@@ -13,6 +13,7 @@ from mcukit.boards import Board, MemoryRegion
 from mcukit.export.names import comment_text
 from mcukit.export.project_model import PORTS, ProjectModel
 from mcukit.planning.plan import DEFAULT_REGION
+from mcukit.quantities import counted
 from mcukit.quantized.kernel_sets import KernelSet
 
 _ESPRESSIF = "espressif32"
@@ -136,9 +137,9 @@ def _no_port(board: Board) -> str:
 def _too_small(model: ProjectModel, board: Board) -> str:
     missing = -_free_ram(model, board)
     if missing > 0:
-        return f"the arena needs {missing:,} bytes of RAM more than it has"
+        return f"the arena needs {counted(missing, 'byte')} of RAM more than it has"
     missing = model.weight_bytes - board.flash_bytes
-    return f"the weights need {missing:,} bytes of flash more than it has" if missing > 0 else ""
+    return f"the weights need {counted(missing, 'byte')} of flash more than it has" if missing > 0 else ""
 
 
 def _free_ram(model: ProjectModel, board: Board) -> int:

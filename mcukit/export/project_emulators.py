@@ -21,6 +21,7 @@ from mcukit.emulation.targets import EMULATED_BOARDS, Target
 from mcukit.emulation.toolchain import CODE_FLAGS, install_command
 from mcukit.export.project_boards import LeftOut
 from mcukit.export.project_model import ProjectModel, folder_files
+from mcukit.quantities import counted
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.resources import firmware_dir
 
@@ -33,9 +34,6 @@ _TITLES = {
     "riscv32": "RV32IMC",
     "stm32f405": "STM32F405",
 }
-
-_DSP_CORES = frozenset(f"-mcpu={core}" for core in ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"))
-"""Flags for cores whose DSP instructions the compiler then uses."""
 
 _REGION = re.compile(r"^ *(\w+) *\(\w+\) *: *ORIGIN = (?:\w+), LENGTH = (\d+)([KM]?)$", re.MULTILINE)
 _STACK = re.compile(r"\.stack.*?\. \+= (\d+)K;", re.DOTALL)
@@ -93,13 +91,12 @@ def emulated_boards(
         free = _free_ram(model, target)
         missing = max(-free, model.weight_bytes - _flash_bytes(target))
         if missing > 0:
-            left_out.append(LeftOut(f"emulated-{name}", f"it has {missing:,} bytes of memory too few"))
+            left_out.append(LeftOut(f"emulated-{name}", f"it has {counted(missing, 'byte')} of memory too few"))
             continue
         environment = f"emulated-{name}"
         while environment in taken:
             environment += "-qemu"
-        has_dsp = bool(_DSP_CORES.intersection(target.machine_flags))
-        kernels = KernelSet.PORTABLE if model.kernels is KernelSet.DSP and not has_dsp else model.kernels
+        kernels = target.kernels_that_run(model.kernels)
         found.append(EmulatedBoard(target, environment, free >= model.input_bytes, kernels))
     return tuple(found), tuple(left_out)
 

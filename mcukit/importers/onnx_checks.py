@@ -18,6 +18,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, defs
 
 from mcukit.errors import McukitError, Problem
 from mcukit.importers.onnx_tensors import check_tensor, has_external_data
+from mcukit.quantities import counted
 
 OLDEST_OPSET = 11
 _MAX_NODES = 50_000
@@ -193,9 +194,11 @@ def _attribute_faults(attribute: AttributeProto) -> Iterator[str]:
 
 def _schema_faults(node: NodeProto, schema: defs.OpSchema) -> Iterator[str]:
     if not schema.min_input <= len(node.input) <= schema.max_input:
-        yield f"it has {len(node.input)} inputs, the standard says {schema.min_input} to {schema.max_input}"
+        count = counted(len(node.input), "input")
+        yield f"it has {count}, the standard says {schema.min_input} to {schema.max_input}"
     if not schema.min_output <= len(node.output) <= schema.max_output:
-        yield f"it has {len(node.output)} outputs, the standard says {schema.min_output} to {schema.max_output}"
+        count = counted(len(node.output), "output")
+        yield f"it has {count}, the standard says {schema.min_output} to {schema.max_output}"
     single = defs.OpSchema.FormalParameterOption.Single
     for kind, names, formal in (
         ("input", node.input, schema.inputs),

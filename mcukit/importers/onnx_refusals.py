@@ -8,6 +8,7 @@ __all__ = ["quantized_problem", "refusal"]
 from onnx import GraphProto
 
 from mcukit.errors import Problem
+from mcukit.quantities import counted
 
 _WAYS_OUT = {
     ("If", "Loop", "Scan"): (
@@ -52,7 +53,7 @@ def quantized_problem(graph: GraphProto) -> list[Problem]:
     return [
         Problem(
             "quantized-model",
-            f"this model is quantized already ({len(nodes)} nodes such as {nodes[0].op_type})",
+            f"this model is quantized already ({counted(len(nodes), 'node')} such as {nodes[0].op_type})",
             f"node '{nodes[0].name}' ({nodes[0].op_type})",
             "give the float model: mcukit quantizes it; quantized .tflite files are taken as they are",
         )

@@ -12,6 +12,7 @@ from mcukit.errors import McukitError
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Stage
 from mcukit.planning.tiles import StageTiles, stage_tiles
+from mcukit.quantities import counted
 
 
 def branch_stage(flow: Dataflow) -> Stage | None:
@@ -69,7 +70,7 @@ def check_branch_stage(flow: Dataflow, first: Stage | None, pushed: bool) -> Non
     if first != stage or pushed:
         raise McukitError(
             "bad-stage",
-            f"the network's tiles have two precisions: its first stage is {len(stage.layers)} layers in "
+            f"the network's tiles have two precisions: its first stage is {counted(len(stage.layers), 'layer')} in "
             f"{stage.tile_rows} x {stage.tile_columns} patches of an input that is held whole",
             where=flow.layers[0].name,
             hint="leave the first stage as mcukit wrote it, or quantize again without --vdpc",

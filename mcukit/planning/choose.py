@@ -14,6 +14,7 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.peak import find_peak
 from mcukit.planning.plan import Plan
 from mcukit.planning.search import FoundPlan, PlanSearch, default_shapes
+from mcukit.quantities import counted
 from mcukit.quantized.integer import IntegerModel
 
 SCHEDULES = ("auto", "layers", "stream", "patches", "strips")
@@ -122,7 +123,7 @@ def _too_large(flow: Dataflow, request: PlanRequest, smallest: FoundPlan) -> Mcu
     return McukitError(
         "budget-exceeded",
         f"the smallest plan that was found {which} needs {needed:,} bytes of SRAM and the budget is {budget:,}: "
-        f"{needed - budget:,} bytes too many",
+        f"{counted(needed - budget, 'byte')} too many",
         where=where,
         hint="; ".join(options),
     )

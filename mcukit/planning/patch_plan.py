@@ -13,6 +13,7 @@ from mcukit.planning.costs import CostTable
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo
 from mcukit.planning.search import FoundPlan, PlanSearch
+from mcukit.quantities import counted
 
 SQUARE_GRIDS = tuple((size, size) for size in (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16))
 
@@ -39,7 +40,9 @@ def smallest_patch_plan(
         if found is not None:
             return found
     arenas = [found.plan.arena_bytes for search in searches if (found := search.smallest()) is not None]
-    needed = f"the smallest needs {min(arenas) - budget:,} bytes more" if arenas else "no patches can be formed"
+    needed = (
+        f"the smallest needs {counted(min(arenas) - budget, 'byte')} more" if arenas else "no patches can be formed"
+    )
     raise McukitError(
         "budget-exceeded",
         f"no grid of up to {grids[-1][0]} x {grids[-1][1]} patches fits {budget:,} bytes of SRAM: {needed}",

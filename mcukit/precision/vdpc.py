@@ -27,6 +27,7 @@ import numpy.typing as npt
 from mcukit.errors import McukitError, Problem
 from mcukit.graph.region import Region
 from mcukit.planning.tiles import StageTiles
+from mcukit.quantities import counted
 
 Int8Array = npt.NDArray[np.int8]
 
@@ -130,7 +131,7 @@ def classify_patches(tiles: StageTiles, values: Int8Array, options: VdpcOptions 
     if len(values) < FEWEST_IMAGES:
         raise McukitError(
             "too-few-images",
-            f"{len(values)} calibration images are too few to tell where outliers are: it takes {FEWEST_IMAGES}",
+            f"{counted(len(values), 'calibration image')} can't tell where outliers are: it takes {FEWEST_IMAGES}",
             where="--calibration",
             hint=f"calibrate on at least {FEWEST_IMAGES} images, better 100",
         )

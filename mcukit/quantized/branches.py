@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from mcukit.errors import McukitError, Problem
 from mcukit.graph.graph import Graph, Quantization
+from mcukit.quantities import counted
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.quantized.lower import lower
 
@@ -138,7 +139,7 @@ def _check_tiles(rows: int, columns: int, wide: Sequence[tuple[int, int]], test:
     ]  # fmt: skip
     if test is not None:
         if len(test.counts) != rows * columns:
-            message = f"{len(test.counts)} counts of outliers are given for {rows} x {columns} tiles"
+            message = f"{rows} x {columns} tiles have {counted(len(test.counts), 'count')} of outliers"
             wrong.append((message, "branches.test.counts", "give one count for each tile, row by row of the grid"))
         if test.low > test.high:
             message = f"every value is an outlier that is below {test.low} or above {test.high}"

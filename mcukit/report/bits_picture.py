@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from mcukit.quantities import counted
 from mcukit.report.bits import has_bits
 from mcukit.report.blocks import printable
 from mcukit.report.map_canvas import Rectangle
 from mcukit.report.memory_picture import Box, Guide, Label
-from mcukit.report.units import count, kibibytes, short_name, size, thousands
+from mcukit.report.units import kibibytes, short_name, size, thousands
 
 _WIDTH = 1040.0
 _LEFT, _RIGHT = 58.0, 6.0
@@ -297,4 +298,4 @@ def _tiled(maps: Sequence[_Map], column: float, branches: Mapping[str, Any] | No
     width = last * column
     texts = (f"tiles of two forms, {rows} x {columns}", f"tiles, {rows} x {columns}", "tiles", "")
     label = next(text for text in texts if len(text) * _LETTER <= width)
-    return Box(_LEFT + column, width, label, f"{count(last)} layers in {rows} x {columns} tiles, wide or narrow")
+    return Box(_LEFT + column, width, label, f"{counted(last, 'layer')} in {rows} x {columns} tiles, wide or narrow")

@@ -81,20 +81,23 @@ def _bench_facts(result: BenchResult) -> list[tuple[str, str]]:
 def comparison_view(comparison: Comparison) -> list[Block]:
     """What changed per layer and in all, and what else was different."""
     columns = (
-        Column("layer"),
+        Column("layer" if comparison.same_network else ""),
         Column(f"before, {comparison.unit}", right=True),
         Column(f"after, {comparison.unit}", right=True),
         Column("change", right=True),
     )
     changes = (*comparison.layers, comparison.total)
     table = Table(columns, tuple(_change_row(change, comparison.unit) for change in changes))
+    blocks: list[Block] = [table, Line("")]
+    if not comparison.same_network:
+        blocks += [Line("the networks differ: only their totals are compared, not their layers", "warning"), Line("")]
     if not comparison.configuration:
-        return [table, Line(""), Line("both were measured with the same firmware on the same kind of board")]
+        return [*blocks, Line("both were measured with the same firmware on the same kind of board")]
     differences: Sequence[tuple[str, str, str]] = [
         (change.name, change.before, change.after) for change in comparison.configuration
     ]
     heads = (Column("also different", whole=True), Column("before"), Column("after"))
-    return [table, Line(""), Table(heads, tuple(differences))]
+    return [*blocks, Table(heads, tuple(differences))]
 
 
 def _change_row(change: Change, unit: str) -> tuple[str, str, str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mcukit.planning.dataflow import INPUT, Dataflow
 from mcukit.planning.plan import Plan
+from mcukit.quantities import counted
 from mcukit.quantized.integer import Layer
 from mcukit.report.blocks import printable
 from mcukit.report.memory import BEFORE, Holding, Kind, MemoryTimeline, Phase
@@ -261,7 +262,7 @@ def _stage_boxes(plan: Plan, parts: Sequence[Phase], place_x: ToX) -> Iterator[B
         grid = f" {stage.tile_rows} x {stage.tile_columns}" if stage.tiled else ""
         name = f"{'stage' if len(group) == 1 else 'stages'} {number}: {stage.schedule}{grid}"
         layers = sum(len(part.layers) for part in own)
-        title = f"{name}, {count(layers)} layers, {count(own[-1].last - own[0].first)} rows computed"
+        title = f"{name}, {counted(layers, 'layer')}, {counted(own[-1].last - own[0].first, 'row')} computed"
         box, taken = _box(own[0].first, own[-1].last, (name, number), title, place_x, taken)
         yield box
 

@@ -12,6 +12,7 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Plan, Stage
 from mcukit.planning.receptive_field import ReceptiveField, StageWork, receptive_fields, stage_work
 from mcukit.planning.tiles import StageTiles
+from mcukit.quantities import counted
 from mcukit.report.blocks import Column, Table
 from mcukit.report.memory import Holding
 from mcukit.report.tile_picture import TilePicture, tile_picture
@@ -107,7 +108,7 @@ def _view(
 ) -> StageView:
     stage = tiles.stage
     grid = f", {stage.tile_rows} x {stage.tile_columns} tiles" if stage.tiled else ""
-    layers = "1 layer" if len(stage.layers) == 1 else f"{count(len(stage.layers))} layers"
+    layers = counted(len(stage.layers), "layer")
     names = [flow.model.input.name] if plan.pushed and index == 0 else []
     names += [layer.output for layer in flow.layers[tiles.first : tiles.last]]
     return StageView(

@@ -15,6 +15,7 @@ __all__ = [
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcukit.quantities import counted
 from mcukit.report.banner import banner_facts
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
@@ -23,10 +24,15 @@ from mcukit.report.regions import region_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from mcukit.workflow.emulate import Emulation
     from mcukit.workflow.evaluate import Evaluation
     from mcukit.workflow.inspect import Inspection
     from mcukit.workflow.verify import Difference, Verification
+
+_SHOWN_VALUES = 12
 
 
 def inspection_view(inspection: Inspection) -> list[Block]:
@@ -111,7 +117,7 @@ def _tflite(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _patched(tflite: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The .tflite file in tiles beside the plain one."""
     patched = tflite["patched"]
-    facts = [("patched .tflite file", f"{size(patched['bytes'])}, {count(patched['operators'])} operators")]
+    facts = [("patched .tflite file", f"{size(patched['bytes'])}, {counted(patched['operators'], 'operator')}")]
     if patched["tflm_arena_bytes"] is not None:
         saved = 1 - patched["tflm_arena_bytes"] / tflite["tflm_arena_bytes"]
         again = f"{count(patched['macs_redundant'])} MACs computed again"
@@ -211,15 +217,21 @@ def emulation_view(emulation: Emulation) -> list[Block]:
         blocks += [Table(columns, rows), Line("")]
     if emulation.instruction_classes:
         facts += [(f"  {name}", count(number)) for name, number in emulation.instruction_classes.items()]
+    facts += [(f"output {short_name(name)}", _values(found[-1])) for name, found in emulation.all_outputs.items()]
     return [*blocks, Facts(tuple((name, value) for name, value in facts if value != ABSENT))]
+
+
+def _values(output: npt.NDArray[np.int8]) -> str:
+    """The bytes of an output, as many as are read at a glance."""
+    shown = ", ".join(map(str, output[:_SHOWN_VALUES]))
+    return shown if len(output) <= _SHOWN_VALUES else f"{shown}, ... ({counted(len(output), 'value')})"
 
 
 def verification_view(verification: Verification) -> list[Block]:
     """One line: equal, or where the first byte differs."""
-    layers = (
-        f"{count(verification.layers_compared)} layers compared" if verification.layers_compared else "outputs alone"
-    )
-    compared = f"{count(verification.inputs)} inputs, {layers}"
+    number = verification.layers_compared
+    layers = f"{counted(number, 'layer')} compared" if number else "outputs alone"
+    compared = f"{counted(verification.inputs, 'input')}, {layers}"
     blocks: list[Block]
     if verification.equal:
         blocks = [Line(f"{verification.target}: every byte is equal to the reference ({compared})", "good")]

@@ -19,6 +19,8 @@ __all__ = [
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mcukit.quantities import counted
+
 if TYPE_CHECKING:
     from mcukit.quantized.integer import IntegerModel
 
@@ -39,7 +41,7 @@ def size(value: int | None) -> str:
     if value is None:
         return ABSENT
     if value < _KIB:
-        return f"{value:,} bytes"
+        return counted(value, "byte")
     if value < _KIB * _KIB:
         return f"{value:,} bytes ({value / _KIB:.1f} KiB)"
     return f"{value:,} bytes ({value / _KIB / _KIB:.2f} MiB)"

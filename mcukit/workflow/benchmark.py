@@ -16,10 +16,11 @@ from mcukit.bench.client import BoardClient, Inference, Profile
 from mcukit.bench.link import Timing
 from mcukit.bench.result import BenchResult, Estimate, LayerTicks, Ticks, clock_of
 from mcukit.errors import McukitError
+from mcukit.quantities import counted
 from mcukit.quantized.branches import narrow_name
 from mcukit.workflow.board import connected, run_on_board
 from mcukit.workflow.build import Build
-from mcukit.workflow.execute import execute
+from mcukit.workflow.execute import execute, output_bytes
 from mcukit.workflow.progress import Progress, no_progress
 from mcukit.workflow.verify import random_inputs
 
@@ -61,7 +62,7 @@ def benchmark(
         if board.layers != len(build.model.steps):
             raise McukitError(
                 "bad-reply",
-                f"the board has {board.layers} layers, the build {len(build.model.steps)}",
+                f"the board has {counted(board.layers, 'layer')}, the build {len(build.model.steps)}",
                 where=client.port,
                 hint="flash the firmware of this build",
             )
@@ -110,18 +111,10 @@ def _check_all_outputs(build: Build, client: BoardClient, inputs: npt.NDArray[np
     expected = execute(build, "reference", inputs, maps=True).maps
     found = run_on_board(build, client, inputs, maps=True, progress=progress).maps
     for tensor in build.model.outputs[1:]:
-        source = _computed(build, tensor.name)
-        wrong = int(np.count_nonzero(found[source].ravel() != expected[source].ravel()))
+        ours, theirs = (output_bytes(build, tensor.name, inputs, maps) for maps in (found, expected))
+        wrong = int(np.count_nonzero(ours != theirs))
         if wrong:
-            raise _wrong_output(build, client.port, f"{wrong} of {expected[source].size} bytes of '{tensor.name}'")
-
-
-def _computed(build: Build, name: str) -> str:
-    """The map that a layer computes of which an output is a view, or the output itself."""
-    by_output = {layer.output: layer for layer in build.model.layers}
-    while by_output[name].kernel is None:
-        name = by_output[name].inputs[0]
-    return name
+            raise _wrong_output(build, client.port, f"{wrong} of {ours.size} bytes of '{tensor.name}'")
 
 
 def _check_output(build: Build, port: str, inference: Inference, expected: npt.NDArray[np.int8]) -> None:

@@ -18,7 +18,7 @@ from mcukit.bench.firmware import model_hash
 from mcukit.bench.link import Timing
 from mcukit.bench.ports import BAUD, attached_port, open_port
 from mcukit.bench.project import project_environments
-from mcukit.errors import McukitError, Problem
+from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
 from mcukit.workflow.execute import Execution, traced_maps
 from mcukit.workflow.progress import Progress, no_progress
@@ -51,10 +51,7 @@ def connected(
     """
     name = port if port is not None else attached_port()
     remedy = f"mcukit flash {quote(str(build.folder))} --port {quote(name)}"
-    try:
-        transport = open_port(name, baud or line_baud(build), project_folder(build))
-    except McukitError as error:
-        raise _with_remedy(error, remedy) from error
+    transport = open_port(name, baud or line_baud(build), project_folder(build), remedy)
     try:
         yield BoardClient(transport, expected_hash=model_hash(build.c_sources()), timing=timing, remedy=remedy)
     finally:
@@ -85,9 +82,3 @@ def run_on_board(
     if not maps:
         return Execution(np.stack(outputs), {})
     return Execution(np.stack(outputs), *traced_maps(build, traces, computed))
-
-
-def _with_remedy(error: McukitError, remedy: str) -> McukitError:
-    """What lacks a hint is done away with by flashing."""
-    problems = [Problem(p.code, p.message, p.where, p.hint or remedy) for p in error.problems]
-    return McukitError.collect(problems, exit_code=error.exit_code)

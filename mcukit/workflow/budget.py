@@ -11,6 +11,7 @@ from mcukit.boards import Board
 from mcukit.errors import McukitError, Problem
 from mcukit.planning.plan import Plan
 from mcukit.planning.region_budget import RegionBudget
+from mcukit.quantities import counted
 from mcukit.workflow.options import QuantizeOptions
 
 
@@ -74,7 +75,8 @@ class Budget:
 def _exceeded(what: str, needed: int, budget: int) -> Problem:
     return Problem(
         "budget-exceeded",
-        f"the {what} needs {needed:,} bytes of SRAM and the budget is {budget:,}: {needed - budget:,} bytes too many",
+        f"the {what} needs {needed:,} bytes of SRAM and the budget is {budget:,}: "
+        f"{counted(needed - budget, 'byte')} too many",
         where="--plan",
         hint="let mcukit search for a plan that fits: --plan auto",
     )

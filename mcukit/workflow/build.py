@@ -171,19 +171,26 @@ def _read(path: Path) -> bytes:
 
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        reason = "it is a file" if folder.exists() else "there is none"
+        raise _invalid(folder, reason, "give the folder that `mcukit quantize` has written")
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise _invalid(folder, f"'{path.name}' can't be read") from error
+    except OSError as error:
+        raise _invalid(folder, f"'{path.name}' can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        # Folders without a manifest of theirs are never replaced.
+        hint = "remove the folder, and run `mcukit quantize` again"
+        raise _invalid(folder, f"'{path.name}' is damaged: it is not valid JSON", hint) from error
     if not isinstance(content, dict):
         raise _invalid(folder, f"'{path.name}' is not an object")
     return content
 
 
-def _invalid(folder: Path, reason: str) -> McukitError:
+def _invalid(folder: Path, reason: str, hint: str = "run `mcukit quantize` again") -> McukitError:
     return McukitError(
         "invalid-build",
         f"this is no usable build folder: {reason}",
         where=str(folder),
-        hint="run `mcukit quantize` again",
+        hint=hint,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 __all__ = ["BudgetCheck", "BudgetResult", "Contributor", "check_budgets", "workflow_text"]
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -61,12 +61,15 @@ class BudgetCheck:
         return all(result.passed for result in self.results)
 
 
-def check_budgets(build: Build, budgets: Budgets, on: str | None = None) -> BudgetCheck:
+def check_budgets(
+    build: Build, budgets: Budgets, on: str | None = None, *, places: Mapping[str, str] | None = None
+) -> BudgetCheck:
     """Compares a build with budgets; see Budgets for what each of them counts.
 
     on: an emulated core on which instructions, stack and code are counted now; by default they are those of the report,
     counted on the core of the build's board. Either way the input is one of zero points. Where tiles choose their
     precision by its values, it is the more expensive one of an input without outliers and one of nothing else.
+    places: where budgets and "on" were given, by name, for messages: by default in options of the command line.
 
     Raises McukitError "no-budget", "wrong-option" for budgets that are none, or "not-measured" with all that the build
     does not tell: a budget that can't be compared is never kept.
@@ -77,7 +80,7 @@ def check_budgets(build: Build, budgets: Budgets, on: str | None = None) -> Budg
         raise McukitError("no-budget", "there is no budget to compare with", hint=hint, exit_code=2)
     budgets.require_valid()
     try:
-        return _compared(build, budgets, on)
+        return _compared(build, budgets, on, _OPTIONS | dict(places or {}))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise McukitError(
             "invalid-build",
@@ -87,13 +90,13 @@ def check_budgets(build: Build, budgets: Budgets, on: str | None = None) -> Budg
         ) from error
 
 
-def _compared(build: Build, budgets: Budgets, on: str | None) -> BudgetCheck:
+def _compared(build: Build, budgets: Budgets, on: str | None, places: Mapping[str, str]) -> BudgetCheck:
     wanted = budgets.given
     measured = None
-    problems = [] if budgets.l2r is None else _error_problems(build)
+    problems = [] if budgets.l2r is None else _error_problems(build, places["l2r"])
     asked = [name for name in _MEASURED if name in wanted]
     if asked:
-        measured, missing = measured_figures(build, on, ", ".join(f"--max-{name}" for name in asked))
+        measured, missing = measured_figures(build, on, ", ".join(places[name] for name in asked), places["on"])
         problems += missing
     if problems:
         raise McukitError.collect(problems)
@@ -111,6 +114,8 @@ def workflow_text() -> str:
     """A workflow for GitHub Actions that quantizes, verifies and checks a model of a repository: YAML to be copied."""
     return resources.files("mcukit.workflow").joinpath("ci", "mcukit.yml").read_text(encoding="utf-8")
 
+
+_OPTIONS = {name: f"--max-{name}" for name in Budgets.names()} | {"on": "--on"}
 
 _Figure = tuple[float, list[Contributor]]
 
@@ -167,15 +172,15 @@ def _largest(parts: Iterable[Contributor]) -> tuple[Contributor, ...]:
     return tuple(ordered[:_MOST_CONTRIBUTORS])
 
 
-def _error_problems(build: Build) -> list[Problem]:
-    """Why the error of a build says nothing."""
+def _error_problems(build: Build, asked: str) -> list[Problem]:
+    """Why the error of a build says nothing. asked: where its budget was given."""
     place = str(build.folder)
     if not build.calibrated:
         hint = "quantize with --calibration DATA"
-        message = "--max-l2r: the ranges come from synthetic images, so that the error on real ones is unknown"
+        message = f"{asked}: the ranges come from synthetic images, so that the error on real ones is unknown"
         return [Problem("not-measured", message, place, hint)]
     errors = {layer["output"]: layer["error"] for layer in build.report["layers"]}
     if all(errors.get(tensor.name) for tensor in build.model.outputs):
         return []
-    message = "--max-l2r: there was no float network to compare with"
+    message = f"{asked}: there was no float network to compare with"
     return [Problem("not-measured", message, place, "quantize the float network that this one was made from")]

@@ -6,13 +6,14 @@ from __future__ import annotations
 __all__ = ["Emulation", "LayerCount", "emulate"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from mcukit.emulation.runner import run_on_target
 from mcukit.workflow.build import Build
+from mcukit.workflow.execute import execute, output_bytes
 from mcukit.workflow.verify import random_inputs
 
 
@@ -31,8 +32,8 @@ class LayerCount:
 class Emulation:
     """Counts are of the last input. What the host can't measure is None.
 
-    outputs: (N, output bytes) int8 of the first output. code_bytes, weight_bytes: flash. arena_bytes, static_ram_bytes,
-    stack_bytes: RAM.
+    outputs: (N, output bytes) int8 of the first output; all_outputs: of every one, by its name. code_bytes,
+    weight_bytes: flash. arena_bytes, static_ram_bytes, stack_bytes: RAM.
     """
 
     target: str
@@ -45,12 +46,22 @@ class Emulation:
     code_bytes: int | None
     weight_bytes: int | None
     static_ram_bytes: int | None
+    all_outputs: Mapping[str, npt.NDArray[np.int8]] = field(default_factory=dict)
 
 
 def emulate(
-    build: Build, on: str, inputs: npt.NDArray[np.int8] | None = None, *, layers: bool = True, seed: int = 0
+    build: Build,
+    on: str,
+    inputs: npt.NDArray[np.int8] | None = None,
+    *,
+    layers: bool = True,
+    all_outputs: bool = True,
+    seed: int = 0,
 ) -> Emulation:
     """Runs inputs (N, input bytes), by default one random one.
+
+    layers: whether to count instructions of each layer. all_outputs: whether to bring back what a network has beside
+    its first output, which takes a run of its own.
 
     The total and the stack come from the code as it ships; instructions per layer from a second run with hooks.
     """
@@ -72,7 +83,19 @@ def emulate(
         run.code_bytes,
         run.weight_bytes,
         run.static_ram_bytes,
+        _all_outputs(build, on, fed, run.outputs) if all_outputs else {},
     )
+
+
+def _all_outputs(
+    build: Build, on: str, inputs: npt.NDArray[np.int8], first: npt.NDArray[np.int8]
+) -> dict[str, npt.NDArray[np.int8]]:
+    """The bytes of every output by name: programs hand over the first one, the others show themselves in their maps."""
+    name, *others = (tensor.name for tensor in build.model.outputs)
+    if not others:
+        return {name: first}
+    maps = execute(build, on, inputs, maps=True).maps
+    return {name: first} | {other: output_bytes(build, other, inputs, maps) for other in others}
 
 
 def _layer_counts(build: Build, measured: tuple[Mapping[str, int], ...]) -> tuple[LayerCount, ...]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mcukit.calibration.data import Dataset
 from mcukit.calibration.float_model import FloatModel
 from mcukit.errors import McukitError
+from mcukit.quantities import counted
 from mcukit.report.metrics import ErrorMetrics, compare
 from mcukit.workflow.build import Build
 from mcukit.workflow.execute import check_executor, execute
@@ -54,7 +55,7 @@ def evaluate(
     if not len(labels) or len(labels) != len(dataset.values):
         raise McukitError(
             "wrong-labels",
-            f"{len(labels)} labels given for {len(dataset.values)} images",
+            f"{counted(len(labels), 'label')} given for {counted(len(dataset.values), 'image')}",
             hint="give at least one image, and one label for each",
         )
     scores, real = _scores(build, dataset, on, jobs, report)

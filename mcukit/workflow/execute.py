@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EXECUTORS", "Execution", "check_executor", "execute", "traced_maps"]
+__all__ = ["EXECUTORS", "Execution", "check_executor", "execute", "output_bytes", "traced_maps"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError
 from mcukit.graph.graph import map_shape
 from mcukit.ops.fully_connected import FullyConnected
+from mcukit.planning.dataflow import Dataflow
 from mcukit.quantized.packing import map_of_bytes
 from mcukit.tflite.litert import run_litert_reference
 from mcukit.tflite.micro import run_tflm, run_tflm_tensors
@@ -82,6 +83,15 @@ def execute(build: Build, on: str, inputs: Int8Array, *, maps: bool = False, job
     if on in TARGETS:
         return _run_c(build, on, inputs, maps, jobs)
     return _run_tflite(build, on, inputs, maps)
+
+
+def output_bytes(build: Build, name: str, inputs: Int8Array, maps: Mapping[str, Int8Array]) -> Int8Array:
+    """(N, bytes): an output among what layers computed: a map, or a view of a map or of the input.
+
+    inputs: (N, input bytes). maps: of all layers, as in Execution.
+    """
+    owner = Dataflow(build.model).owner(name)
+    return (inputs if owner == build.model.input.name else maps[owner]).reshape(len(inputs), -1)
 
 
 def traced_maps(

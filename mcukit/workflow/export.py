@@ -52,8 +52,8 @@ def export_build(build: Build, to: str, output: Path | None = None) -> Export:
     """Writes the network as a package for another build system, from the C files of the build.
 
     to: one of EXPORT_FORMATS. output: a folder, or a file that ends with .zip, which an Arduino library always is; by
-    default export/FORMAT/mcukit_NAME beside the build. The same build gives the same bytes. What is there already is
-    replaced only if it is such a package and nothing in it was changed.
+    default export/BUILD/FORMAT/mcukit_NAME beside the build folder BUILD. The same build gives the same bytes. What is
+    there already is replaced only if it is such a package and nothing in it was changed.
 
     Raises McukitError "unknown-format", "wrong-option", "invalid-build" for a build of another version of mcukit,
     "missing-package" where the arena of TensorFlow Lite Micro was not measured, or "unwritable-output".
@@ -177,7 +177,7 @@ def _output_path(build: Build, to: str, output: Path | None) -> Path:
     name = package_name(build.name) + ".zip" * always_zip
     # "." and ".." have no parent by name.
     beside = build.folder if build.folder.name not in {"", ".."} else build.folder.resolve()
-    path = output or beside.parent / "export" / to / name
+    path = output or beside.parent / "export" / beside.name / to / name
     if always_zip and path.suffix.lower() != ".zip":
         hint = "give a file that ends with .zip, which the Arduino IDE installs"
         raise McukitError("wrong-option", f"'{path}' is not a zip", where="--output", hint=hint, exit_code=2)

@@ -15,7 +15,7 @@ from mcukit.bench.client import Banner, Board
 from mcukit.bench.firmware import SerialOptions, build_serial_program, firmware_flags
 from mcukit.bench.images import emulated_image_path
 from mcukit.bench.link import Timing
-from mcukit.bench.pio import find_pio, upload
+from mcukit.bench.pio import check_project_path, find_pio, upload
 from mcukit.bench.ports import attached_port, check_port, emulated_name, require_port
 from mcukit.bench.project import ProjectEnvironment, choose_environment, project_environments
 from mcukit.bench.protocol import Feature
@@ -68,8 +68,8 @@ def flash(
     upload_port: what PlatformIO uploads through; None is `port` where boards are flashed through their serial port.
 
     Raises McukitError: what mcukit.workflow.board.connected raises; "missing-package" without PlatformIO and
-    "no-firmware", "unknown-environment" or "several-environments" before anything is done; "flash-failed" with what
-    PlatformIO said; for emulated boards what compiling raises, and "unwritable-output".
+    "no-firmware", "unknown-environment", "several-environments" or "unsuitable-path" before anything is done;
+    "flash-failed" with what PlatformIO said; for emulated boards what compiling raises, and "unwritable-output".
     """
     if port is None:
         return _flash_board(build, None, environment, upload_port, timing, progress)
@@ -87,7 +87,8 @@ def _flash_emulated(build: Build, port: str, name: str, timing: Timing | None, p
     target = EMULATED_BOARDS[name]
     require_tools(target.compiler, *([target.emulator] if target.emulated else []))
     progress("compile", 0, 1)
-    options = SerialOptions(board=f"emulated-{name}", kernels=build.report["kernels"])
+    kernels = target.kernels_that_run(build.model.kernels)
+    options = SerialOptions(board=f"emulated-{name}", kernels=kernels.value)
     image = emulated_image_path(project_folder(build), name)
     try:
         image.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,8 @@ def _flash_emulated(build: Build, port: str, name: str, timing: Timing | None, p
         with tempfile.TemporaryDirectory(prefix=".compile-", dir=image.parent) as scratch:
             publish(_compile(build, target, Path(scratch), options), image)
     except OSError as error:
-        raise unwritable_output("the image", image.parent, error) from error
+        hint = "the image is kept in the build: make that folder writable, or quantize into another one"
+        raise unwritable_output("the image", image.parent, error, hint) from error
     progress("compile", 1, 1)
     with connected(build, port, timing=timing) as client:
         board = client.board()
@@ -131,6 +133,7 @@ def _flash_board(
 ) -> Flashed:
     chosen = choose_environment(project_environments(project_folder(build)), environment)
     _check_machine(chosen, port)
+    check_project_path(project_folder(build))
     pio = find_pio()
     # A board that is missing is noticed before minutes go into its firmware.
     line = port if port is not None else attached_port()

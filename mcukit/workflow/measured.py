@@ -35,18 +35,21 @@ class Measured:
     layers: Mapping[str, int]
 
 
-def measured_figures(build: Build, on: str | None, budgets: str) -> tuple[Measured | None, list[Problem]]:
+def measured_figures(
+    build: Build, on: str | None, budgets: str, place: str = "--on"
+) -> tuple[Measured | None, list[Problem]]:
     """What an emulator told when the build was made, or tells now, on the core `on`; or why it does not.
 
-    budgets: what asks for it, for messages. Raises McukitError "unknown-target", "not-emulated" or "unsuitable-target".
+    budgets: what asks for it, and place: where `on` was given, for messages.
+    Raises McukitError "unknown-target", "not-emulated" or "unsuitable-target".
     """
     if on is not None:
-        _check_core(on)
+        _check_core(on, place)
         if on not in TARGETS or not TARGETS[on].emulated:
             cores = ", ".join(name for name, target in TARGETS.items() if target.emulated)
             message = f"'{on}' counts neither instructions nor bytes of a device"
             hint = f"choose one of {cores}"
-            raise McukitError("unsuitable-target", message, where="--on", hint=hint, exit_code=2)
+            raise McukitError("unsuitable-target", message, where=place, hint=hint, exit_code=2)
         return _counted(build, on), []
     problem = _not_measured(build, budgets)
     if problem:
@@ -71,15 +74,14 @@ def measured_figures(build: Build, on: str | None, budgets: str) -> tuple[Measur
     ), []
 
 
-def _check_core(on: str) -> None:
+def _check_core(on: str, place: str) -> None:
     """As check_executor, whose way out for cores that nothing emulates is the host: there nothing is counted."""
     try:
         check_executor(on)
     except McukitError as error:
         problem = error.problems[0]
-        if problem.code != "not-emulated":
-            raise
-        raise McukitError(problem.code, problem.message, where="--on", hint=_UNMEASURED_HINT, exit_code=2) from error
+        hint = _UNMEASURED_HINT if problem.code == "not-emulated" else problem.hint
+        raise McukitError(problem.code, problem.message, where=place, hint=hint, exit_code=2) from error
 
 
 def _not_measured(build: Build, budgets: str) -> Problem | None:
@@ -102,7 +104,7 @@ def _not_measured(build: Build, budgets: str) -> Problem | None:
 
 def _counted(build: Build, target: str) -> Measured:
     """Counts now: the most of all inputs that could be the most expensive one."""
-    runs = [emulate(build, target, inputs) for inputs in _inputs(build)]
+    runs = [emulate(build, target, inputs, all_outputs=False) for inputs in _inputs(build)]
     worst = max(runs, key=lambda run: run.instructions or 0)
     return Measured(
         target,

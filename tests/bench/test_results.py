@@ -111,6 +111,22 @@ def test_a_comparison_shows_changes_and_what_else_is_different() -> None:
     assert "same firmware" in plain_text(comparison_view(compare(BOARD, BOARD)))
 
 
+def test_layers_of_different_networks_are_not_compared() -> None:
+    wider = replace(LAYERS[0], macs=2 * LAYERS[0].macs)
+    unlike = (
+        replace(BOARD, layers=(wider, LAYERS[1])),
+        replace(BOARD, layers=(replace(LAYERS[0], name="other"),)),
+        replace(BOARD, model="other", layers=LAYERS[:1]),
+    )
+    for other in unlike:
+        comparison = compare(BOARD, other)
+        assert (comparison.same_network, comparison.layers) == (False, ())
+        assert comparison.total.before == comparison.total.after == 210.0
+        assert "the networks differ: only their totals" in plain_text(comparison_view(comparison))
+    renamed = compare(BOARD, replace(BOARD, model="other"))
+    assert (renamed.same_network, len(renamed.layers)) == (True, len(LAYERS))
+
+
 def test_instructions_compare_with_instructions_alone() -> None:
     assert compare(EMULATED, replace(EMULATED, ticks_per_second=1_000_000_000)).unit == "instructions"
     assert compare(UNKNOWN, UNKNOWN).unit == "ticks"
@@ -124,7 +140,7 @@ def test_instructions_compare_with_instructions_alone() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"kind": "report"}, ["kind"]),
+        ({"kind": "report", "schema": 2, "layers": None}, ["kind"]),
         ({"schema": 2}, ["schema"]),
         ({"clock": "sundial", "runs": 0}, ["clock", "runs"]),
         ({"ticks_per_second": 0}, ["ticks_per_second"]),
@@ -144,6 +160,7 @@ def test_a_file_that_is_no_measurement_is_refused(change: dict[str, Any], named:
         load_bench(file)
     places = [problem.where for problem in caught.value.problems]
     assert all(f"{file}: {place}" in places for place in named)
+    assert named != ["kind"] or len(places) == 1, "of another file nothing else is told"
 
 
 @pytest.mark.parametrize("write", [save_bench, save_csv])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from mcukit.cli.main import cli
+from mcukit.cli.command_line import cli
 from tests.importers.onnx_text import network
 
 Run = Callable[..., Result]

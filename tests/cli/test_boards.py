@@ -53,7 +53,7 @@ def flashed(run: Run, build: Path) -> Path:
 def test_flash_shows_what_runs_and_what_comes_next(run: Run, flashed: Path) -> None:
     result = run("flash", flashed, "--port", PORT)
     assert (result.exit_code, result.stderr) == (0, "")
-    for part in ("runs this build", "kernels   dsp", "GCC", "-O2", f"mcukit bench {flashed} --port {PORT}"):
+    for part in ("runs this build", "kernels   portable", "GCC", "-O2", f"mcukit bench {flashed} --port {PORT}"):
         assert part in result.stdout
 
 
@@ -95,6 +95,8 @@ def test_bench_measures_saves_and_compares(run: Run, flashed: Path, data: Path, 
         (("verify", "BUILD", "--port", "emulated:z80"), 2, "wrong-port"),
         (("verify", "BUILD", "--port", "socket://nowhere"), 2, "wrong-port"),
         (("verify", "BUILD", "--port", ""), 2, "wrong-port"),
+        (("verify", "BUILD", "--port", "BUILD/manifest.json"), 2, "wrong-port"),
+        (("flash", "BUILD", "--port", "BUILD"), 2, "wrong-port"),
         (("verify", "BUILD", "--port", "/dev/no-such-port"), 1, "board-unreachable"),
         (("verify", "BUILD", "--port", "emulated:riscv32"), 1, "not-flashed"),
         (("verify", "BUILD", "--port", PORT, "--baud", "0"), 2, "usage"),

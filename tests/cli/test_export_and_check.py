@@ -92,7 +92,12 @@ def test_budgets_stand_in_a_file(run: Run, build: Path, here: Path) -> None:
     (here / "mcukit.toml").write_text("board = 'nucleo_f446re'\n")
     assert json.loads(run("check", build, "--json").stdout)["error"]["code"] == "no-budget"
     (here / "mcukit.toml").write_text("[check]\non = 'z80'\nmax_sram = 1\n")
-    assert json.loads(run("check", build, "--json").stdout)["error"]["code"] == "unknown-target"
+    error = json.loads(run("check", build, "--json").stdout)["error"]
+    assert (error["code"], error["where"]) == ("unknown-target", "on in [check] of mcukit.toml")
+    assert json.loads(run("check", build, "--on", "z80", "--json").stdout)["error"]["where"] == "--on"
+    (here / "mcukit.toml").write_text("[check]\nmax_sram = 1\nmax_flash = 1\n")
+    message = json.loads(run("check", build, "--max-flash", "2", "--json").stdout)["error"]["message"]
+    assert message.startswith("max_sram in [check] of mcukit.toml, --max-flash: ")
 
 
 def test_checks_that_fail_say_why(run: Run, build: Path, here: Path) -> None:

@@ -55,6 +55,7 @@ def test_no_command_shows_help(run: Run) -> None:
         (("inspect",), "error: mcukit inspect: Missing argument 'MODEL'"),
         (("emulate", "x"), "error: mcukit emulate: Missing option '--on'"),
         (("ops", "--loud"), "error: mcukit ops: No such option"),
+        (("bench", "--baud"), "error: mcukit bench: Option '--baud' requires an argument"),
     ],
 )
 def test_usage_errors(run: Run, words: tuple[str, ...], message: str) -> None:
@@ -113,7 +114,8 @@ def test_names_cannot_command_the_terminal(run: Run, tmp_path: Path) -> None:
 
 
 def test_help_is_quick_and_loads_no_model_library() -> None:
-    script = "import sys, mcukit.cli.main; print(sorted({'numpy', 'onnx', 'rich', 'jinja2'} & set(sys.modules)))"
+    heavy = {"numpy", "onnx", "rich", "jinja2"}
+    script = f"import sys, mcukit.cli.command_line; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
@@ -157,3 +159,29 @@ def test_an_interrupt_during_work() -> None:
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout) == (130, "")
     assert stderr.strip() == "error: stopped before it was done; nothing was left half-written"
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [("click", ""), ("numpy", "error: stopped before it was done; nothing was left half-written")],
+)
+def test_an_interrupt_while_modules_are_loaded(module: str, message: str, model: Path) -> None:
+    """Loading may turn it into an error of its own, as NumPy does."""
+    script = (
+        "import importlib.abc, os, signal, sys, time\n"
+        "class Interrupting(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            try:\n"
+        "                os.kill(os.getpid(), signal.SIGINT)\n"
+        "                time.sleep(60)\n"
+        "            except KeyboardInterrupt:\n"
+        "                raise ImportError(name)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from mcukit.cli.main import main\n"
+        "main()\n"
+    )
+    words = [sys.executable, "-c", script, "inspect", str(model)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", message)

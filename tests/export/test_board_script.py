@@ -108,6 +108,8 @@ def test_a_real_network_takes_what_its_report_says(board_id: str, tmp_path: Path
     for region in build.report["regions"]:
         taken = sum(region[key] for key in ("arena", "weights", "code", "reserve"))
         assert region["free"] == region["bytes"] - taken >= 0
+        copied = region["kind"] == "ram" and region["weights"] > 0
+        assert region["copied_by"] == (f"linker/{board_id}.ld" if copied else None)
     # The older figures say the same: all weights, with what aligns them, and code.
     emulation, flash = build.report["emulation"], build.report["regions"][-1]
     assert (flash["code"], flash["weights"]) == (emulation["code_bytes"], emulation["weight_bytes"])

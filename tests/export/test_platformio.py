@@ -92,7 +92,7 @@ def test_boards_that_can_have_no_project_are_named_with_the_reason() -> None:
     heavy = replace(small, weight_bytes=65_537)
     cases = [
         (large, bluepill, "`bluepill_f103c8`: the arena needs 5,664 bytes of RAM more than it has."),
-        (heavy, bluepill, "`bluepill_f103c8`: the weights need 1 bytes of flash more than it has."),
+        (heavy, bluepill, "`bluepill_f103c8`: the weights need 1 byte of flash more than it has."),
         (small, replace(bluepill, platformio=None), "`bluepill_f103c8`: its file has no [platformio]."),
         (
             small,
@@ -203,7 +203,7 @@ def test_emulated_boards_that_are_too_small_are_named() -> None:
     assert ini_of(files).sections()[-1] == "env:emulated-riscv32"
     assert b"\n- `emulated-stm32f405`: it has 85,312 bytes of memory too few.\n" in files["README.md"]
     flash = replace(model, arenas={"ram": 1000}, weight_bytes=(1 << 20) + 1)
-    assert b"`emulated-stm32f405`: it has 1 bytes of memory too few." in platformio_files(flash, [])["README.md"]
+    assert b"`emulated-stm32f405`: it has 1 byte of memory too few." in platformio_files(flash, [])["README.md"]
 
 
 def test_the_same_network_gives_the_same_bytes() -> None:

@@ -12,9 +12,11 @@ import pytest
 
 from mcukit.bench.images import emulated_image_path
 from mcukit.emulation.elf import read_elf
+from mcukit.errors import McukitError
 from mcukit.export.project_model import code_hash
 from mcukit.resources import firmware_dir
 from mcukit.workflow.build import Build, load_build
+from mcukit.workflow.flash import flash
 from mcukit.workflow.quantize import quantize
 from mcukit.workflow.verify import verify
 from tests.export.offline_platformio import OfflinePlatformIO
@@ -80,6 +82,19 @@ def test_a_build_runs_on_an_emulated_board(project: Path, pio: OfflinePlatformIO
     # Whatever all this has left behind is no reason not to build anew.
     assert quantize(small_model, moved).folder == moved
     assert not (moved / "firmware" / ".pio").exists()
+
+
+def test_a_path_that_platformio_would_not_find_is_refused(project: Path, tmp_path: Path) -> None:
+    # Of its own: what is known of this platform afterwards lies in that path.
+    pio = OfflinePlatformIO.in_folder(tmp_path / "core")
+    priced = tmp_path / "a$b" / "build"
+    shutil.copytree(project.parent, priced)
+    done = pio.run(priced / "firmware", "run", "-e", ENVIRONMENT)
+    assert done.returncode == 1
+    assert f"PlatformIO can't build in {priced / 'firmware'}: move the project" in done.stdout + done.stderr
+    with pytest.raises(McukitError, match="move the build to a folder without") as caught:
+        flash(load_build(priced), f"emulated:{BOARD}", environment=ENVIRONMENT)
+    assert caught.value.problems[0].code == "unsuitable-path"
 
 
 def test_what_an_emulated_board_lacks_is_said(project: Path, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_forms_that_do_not_meet_are_refused() -> None:
         "tile (0, 3) lies outside of the grid of 2 x 3",
     ]
     assert caught.value.problems[0].hint == "rows count from 0 to 1, columns from 0 to 2"
-    with pytest.raises(McukitError, match="2 counts of outliers are given for 2 x 3 tiles"):
+    with pytest.raises(McukitError, match="2 x 3 tiles have 2 counts of outliers"):
         branched(test=OutlierTest(-1, 1, (1, 1)))
     with pytest.raises(McukitError, match="positions and a test"):
         branched(wide=((0, 0),), test=OutlierTest(-1, 1, (1,) * 6))

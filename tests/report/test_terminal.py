@@ -53,7 +53,10 @@ def test_an_emulation_leaves_out_what_was_not_measured() -> None:
     assert "instructions" not in host
     assert "400 bytes" in host
     layers = (LayerCount("c", "conv2d", 100, 300, {"alu": 300}), LayerCount("r", "clip", 0, 100, {"alu": 100}))
-    counted = Emulation("cortex-m4", outputs, 410, {"alu": 410}, layers, 400, 260, 1000, 500, 0)
+    named = {"y": outputs, "map": np.arange(40, dtype=np.int8).reshape(2, 20)}
+    counted = Emulation("cortex-m4", outputs, 410, {"alu": 410}, layers, 400, 260, 1000, 500, 0, named)
     text = plain_text(emulation_view(counted))
+    assert "output y           0, 0\n" in text
+    assert "output map         20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, ... (20 values)\n" in text
     assert "c      conv2d             300  75.0 %   100     3.00\n" in text
     assert "r      clip               100  25.0 %     0        -\n" in text

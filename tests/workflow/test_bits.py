@@ -311,7 +311,7 @@ BAD_PLANS: dict[str, tuple[Edit, str, str]] = {
         branches(wide=[{"row": 0, "column": 0}], test={"low": 0, "high": 1, "counts": [1]}),
         "invalid-file", "positions in 'wide' decide already",
     ),
-    "too few counts": (branches(test={"low": 0, "high": 1, "counts": [1]}), "bad-branches", "1 counts of outliers"),
+    "too few counts": (branches(test={"low": 0, "high": 1, "counts": [1]}), "bad-branches", "1 count of outliers"),
     "no stages": (lambda c: c.pop("stages"), "invalid-file", "is missing"),
     "an empty list of stages": (lambda c: c.update(stages=[]), "invalid-file", "there is none"),
     "a stage of unknown layers": (first_stage(layers=["other"]), "bad-stage", "the first stage has others"),

@@ -190,6 +190,16 @@ def test_manifests_that_are_no_objects_are_refused(text: str, copy: Path) -> Non
     assert code_of(lambda: load_build(copy)) == "invalid-build"
 
 
+def test_a_manifest_that_is_cut_short_says_what_and_where_and_what_to_do(copy: Path) -> None:
+    manifest = copy / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:100])
+    with pytest.raises(McukitError, match=r"'manifest\.json' is damaged") as caught:
+        load_build(copy)
+    (problem,) = caught.value.problems
+    assert problem.where == str(copy)
+    assert "remove the folder, and run `mcukit quantize`" in problem.hint
+
+
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert code_of(lambda: load_build(tmp_path / "missing")) == "invalid-build"
 

@@ -56,7 +56,7 @@ def test_an_export_lies_beside_the_build_and_has_the_same_bytes_each_time(
 ) -> None:
     found = export_build(small, to)
     suffix = ".zip" if to == "arduino" else ""
-    assert found.path == small.folder.parent / "export" / to / f"mcukit_net{suffix}"
+    assert found.path == small.folder.parent / "export" / small.folder.name / to / f"mcukit_net{suffix}"
     assert found.header == "mcukit_net.h"
     again = export_build(small, to, tmp_path / f"mcukit_net{suffix}")
     assert contents(again.path) == contents(found.path)
@@ -83,7 +83,15 @@ def test_a_build_may_be_the_current_folder(
     shutil.copytree(small.folder, tmp_path / "build")
     monkeypatch.chdir(tmp_path / "build")
     found = export_build(load_build(Path(folder)), "cmake")
-    assert found.path.resolve() == tmp_path / "export" / "cmake" / "mcukit_net"
+    assert found.path.resolve() == tmp_path / "export" / "build" / "cmake" / "mcukit_net"
+
+
+def test_builds_of_one_network_have_packages_of_their_own(small: Build, tmp_path: Path) -> None:
+    paths = {
+        export_build(load_build(Path(shutil.copytree(small.folder, tmp_path / name))), "cmake").path
+        for name in ("first", "second")
+    }
+    assert paths == {tmp_path / "export" / name / "cmake" / "mcukit_net" for name in ("first", "second")}
 
 
 def test_the_example_of_a_network_with_two_outputs_checks_both(small: Build, tmp_path: Path) -> None:

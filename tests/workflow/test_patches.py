@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mcukit.cli.main import cli
+from mcukit.cli.command_line import cli
 from mcukit.errors import McukitError
 from mcukit.tflite.micro import measure_arena, run_tflm
 from mcukit.tflite.reader import read_tflite

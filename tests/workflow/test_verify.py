@@ -14,6 +14,7 @@ import pytest
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
+from mcukit.workflow.emulate import emulate
 from mcukit.workflow.execute import execute
 from mcukit.workflow.verify import random_inputs, verify
 
@@ -87,3 +88,13 @@ def test_an_unknown_target_is_a_usage_error(small: Build) -> None:
     with pytest.raises(McukitError, match="cortex-m4") as caught:
         verify(small, "cortex-m5")
     assert caught.value.exit_code == 2
+
+
+def test_emulation_brings_back_every_output(small: Build) -> None:
+    inputs = random_inputs(small, 2)
+    run, expected = emulate(small, "host", inputs), run_reference(small.model, inputs.reshape(2, 6, 6, 2)).outputs
+    assert list(run.all_outputs) == [tensor.name for tensor in small.model.outputs] == ["y", "c"]
+    for found, output in zip(run.all_outputs.values(), expected, strict=True):
+        np.testing.assert_array_equal(found, output.reshape(2, -1), strict=True)
+    np.testing.assert_array_equal(run.outputs, run.all_outputs["y"], strict=True)
+    assert not emulate(small, "host", inputs, all_outputs=False).all_outputs

@@ -9,13 +9,23 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from platformio.exception import UserSideException
 from platformio.platform.base import PlatformBase
 
 
 class McukitqemuPlatform(PlatformBase):
     """What the build script and the test runner ask for."""
+
+    def configure_default_packages(self, options: Any, targets: Any) -> Any:
+        """Comes before SCons, which takes what follows a $ for the name of a variable, and would build elsewhere."""
+        project = str(Path.cwd())
+        if "$" in project:
+            message = "PlatformIO can't build in {}: move the project to a folder without $ in its path"
+            raise UserSideException(message.format(project))
+        return super().configure_default_packages(options, targets)
 
     def is_embedded(self) -> bool:
         """Programs run on a board and not on this computer, although no package uploads them."""
