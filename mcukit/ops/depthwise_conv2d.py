@@ -22,6 +22,7 @@ from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, tflite_operator
 from mcukit.ops.window import Window
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
+from mcukit.quantized.weight_packing import weight_array
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -168,11 +169,12 @@ class DepthwiseConv2dInt8(IntegerOperator):
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         rows = self.arithmetic.weights.reshape(-1, output.channels)
-        pointers = 8 * rows.shape[0] + 4  # MK_DEPTHWISE_CONV2D_PACKED_POINTERS
+        weights = weight_array(rows, self.weight_bits, "[row and column]")
+        pointers = 8 * len(rows) + 4  # MK_DEPTHWISE_CONV2D_PACKED_POINTERS
         return Kernel(
             "mk_depthwise_conv2d_packed",
             (
-                *self.arithmetic.packed_fields(rows, "[row and column]", inputs[0].bits, axis=3),
+                *self.arithmetic.packed_fields(weights, inputs[0].bits, axis=3),
                 *filters.window_fields(self.window),
                 Field("channel_multiplier", output.channels // self.input_channels),
             ),

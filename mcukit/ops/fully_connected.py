@@ -22,6 +22,7 @@ from mcukit.ops import filters
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
+from mcukit.quantized.weight_packing import filter_array, weight_array
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator, FullyConnectedWeightsFormat
 
@@ -110,13 +111,17 @@ class FullyConnectedInt8(IntegerOperator):
         return replace(self.kernel(), function="mk_fully_connected_s8_dsp")
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        weights = self.arithmetic.weights
+        weights, bits = self.arithmetic.weights, self.weight_bits
+        if bits == 8:
+            packed = weight_array(weights, bits, "[output channel]")
+        else:
+            packed = filter_array(weights, 1, bits, inputs[0].bits)
         least, most = _SEGMENTS
         segment = min(max(least, -(-weights.shape[1] // 16) * 16), most)
         return Kernel(
             "mk_fully_connected_packed",
             (
-                *self.arithmetic.packed_fields(weights, "[output channel]", inputs[0].bits, axis=0),
+                *self.arithmetic.packed_fields(packed, inputs[0].bits, axis=0),
                 Field("segment", segment),
             ),
             scratch_bytes=segment,

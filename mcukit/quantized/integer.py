@@ -163,6 +163,10 @@ class IntegerOperator(ABC):
             hint="give the maps that it reads and writes 8 bits",
         )
 
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        """The same of the set DSP, with parameters and constants of `packed_kernel`; by default the portable one."""
+        return self.packed_kernel(inputs, output)
+
     def largest_accumulator(self) -> int:
         """A proven bound on |accumulator| for any input; the export refuses models where it reaches 2^31."""
         return 0
@@ -199,10 +203,12 @@ class Layer:
     @cached_property
     def kernel(self) -> Kernel | None:
         """The C kernel for these maps, or None for a view."""
-        plain = self.operator.dsp_kernel() if self.kernels is KernelSet.DSP else self.operator.kernel()
+        has_dsp = self.kernels is KernelSet.DSP
+        plain = self.operator.dsp_kernel() if has_dsp else self.operator.kernel()
         if plain is None or not self.is_packed:
             return plain
-        return self.operator.packed_kernel(self.forms, self.output_form)
+        packed = self.operator.packed_dsp_kernel if has_dsp else self.operator.packed_kernel
+        return packed(self.forms, self.output_form)
 
 
 @dataclass(frozen=True, eq=False)

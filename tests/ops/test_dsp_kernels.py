@@ -23,6 +23,7 @@ from mcukit.ops.window import Window
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
+from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
 from tests.ops import test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected
 from tests.ops.harness import Case, case_graph, run_c
@@ -52,10 +53,12 @@ NARROW = 3
 """Every such case gets ranges that ask for shifts to the left."""
 
 
-def merged(cases: Sequence[Case]) -> Graph:
+def merged(cases: Sequence[Case]) -> tuple[Graph, Precision]:
     """One network with each case's own network as a branch, whose input is made of the common one."""
     tensors = {"input": Tensor("input", INPUT)}
     nodes: list[Node] = []
+    map_bits: dict[str, int] = {}
+    weight_bits: dict[str, int] = {}
     generator = np.random.default_rng(0)
     for number, case in enumerate(cases):
         graph = case_graph(case)
@@ -75,13 +78,16 @@ def merged(cases: Sequence[Case]) -> Graph:
             Node(spread, Conv2d(Window((1, 1))), (resized, weights, bias), spread),
         ]
         nodes += [
-            Node(names[node.output], node.operator, tuple(names[name] for name in node.inputs), names[node.output])
+            Node(names[node.name], node.operator, tuple(names[name] for name in node.inputs), names[node.output])
             for node in graph.nodes
         ]
-    return Graph("probe", tensors, tuple(nodes), ("input",), (nodes[-1].output,))
+        precision = case.precision(graph)
+        map_bits |= {names[name]: bits for name, bits in precision.maps.items()}
+        weight_bits |= {names[name]: bits for name, bits in precision.weights.items()}
+    return Graph("probe", tensors, tuple(nodes), ("input",), (nodes[-1].output,)), Precision(map_bits, weight_bits)
 
 
-def quantized(graph: Graph) -> tuple[IntegerModel, np.ndarray]:
+def quantized(graph: Graph, precision: Precision) -> tuple[IntegerModel, np.ndarray]:
     """The network with DSP kernels, and one input for it."""
     generator = np.random.default_rng(1)
     real = generator.uniform(-1.0, 2.0, INPUT).astype(np.float32)
@@ -93,14 +99,14 @@ def quantized(graph: Graph) -> tuple[IntegerModel, np.ndarray]:
         part = 1 / (64 << int(number) % 4) if last == "output" and int(number) % NARROW == 0 else 1.0
         low, high = float(values.min()) * part, float(values.max()) * part
         ranges[name] = Range.around_zero(low, high)
-    model = lower(quantize_graph(graph, ranges), KernelSet.DSP)
+    model = lower(quantize_graph(graph, ranges, precision), KernelSet.DSP)
     assert model.input.quantization is not None
     return model, model.input.quantization.quantize(real)
 
 
 @pytest.fixture(scope="module")
 def everything() -> tuple[IntegerModel, np.ndarray]:
-    return quantized(merged([case for case in CASES if len(case.maps[0]) == len(INPUT)]))
+    return quantized(*merged([case for case in CASES if len(case.maps[0]) == len(INPUT)]))
 
 
 def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray]) -> None:

@@ -29,6 +29,8 @@ from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.planner import plan_of
+from mcukit.quantized.integer import with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import quantization_groups, widest_choice
 from tests.ops.harness import Case, case_graph, compare, quantize_case, run_c, run_micro
@@ -122,6 +124,7 @@ def _third(source: int, target: int | None, case: Case) -> int | None:
 def test_bytes_agree_in_every_cell(case: Case, tmp_path: Path) -> None:
     """The C under sanitizers, in nothing but the planned memory: layer by layer, streamed and in tiles in turns.
 
+    Kernel sets take turns too, so that each mix of inputs and weights meets both of them with some width of the output.
     And TFLite Micro for the first case of each operator: it computes 8 bits everywhere, whatever the channels.
     """
     jobs = []
@@ -129,14 +132,15 @@ def test_bytes_agree_in_every_cell(case: Case, tmp_path: Path) -> None:
         model, inputs = quantize_case(cell, case_graph(cell))
         if case in FIRST:
             compare(cell, "TFLM", run_reference(model, inputs, keep_maps=True).maps, run_micro(model, inputs))
+        model = with_kernels(model, tuple(KernelSet)[number % len(KernelSet)])
         flow = Dataflow(model)
         names = tuple(layer.name for layer in flow.layers)
         height, width, _ = flow.shape(model.outputs[0].name)
         stages = [Stage(names), Stage(names, halo=Halo.KEPT)]
         if width > 1:
             stages.append(Stage(names, min(height, 2), 2))
-        stage = stages[number % len(stages)]
-        jobs.append(Job(f"{cell}, {stage.schedule}", model, plan_of(flow, (stage,)), inputs))
+        stage = stages[number // len(KernelSet) % len(stages)]
+        jobs.append(Job(f"{cell}, {model.kernels}, {stage.schedule}", model, plan_of(flow, (stage,)), inputs))
     require_all_right(jobs, tmp_path)
 
 

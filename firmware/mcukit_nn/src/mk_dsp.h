@@ -121,6 +121,13 @@ static inline int32_t mk_to_byte(int32_t value)
     return result;
 }
 
+static inline int32_t mk_to_half(int32_t value)
+{
+    int32_t result;
+    __asm__("ssat %0, #16, %1" : "=r"(result) : "r"(value));
+    return result;
+}
+
 #elif MK_DSP
 
 static inline int32_t mk_low_half(uint32_t a)
@@ -179,6 +186,11 @@ static inline int32_t mk_to_byte(int32_t value)
     return mk_clamp(value, -128, 127);
 }
 
+static inline int32_t mk_to_half(int32_t value)
+{
+    return mk_clamp(value, -32768, 32767);
+}
+
 static inline int32_t mk_halve_to_byte(int32_t value)
 {
     return mk_to_byte(value >> 1);
@@ -199,11 +211,25 @@ static inline int32_t mk_halve_to_byte(int32_t value)
  */
 
 /*
- * mk_requantize and the zero point of the output, in the fewest instructions, as near as 8 bits come to the result.
+ * mk_requantize and the zero point of the output in the fewest instructions: twice that, and perhaps 1 more. Large
+ * values that a byte is not near to may come out smaller.
  * doubled: 2 * multiplier, which is at least 2^31, or 0 and then the shift is 0 too. offset: 2 * zero point + 1.
  * Shifts to the right round ties away from zero: one is taken off negative values, then half of the divisor added: by
- * shifting out all but the last bit, adding 1 (a part of `offset`) and shifting out that.
+ * shifting out all but the last bit, adding 1 (a part of `offset`) and leaving it to the caller to shift out that.
  */
+static inline int32_t mk_requantize_twice(int32_t sum, uint32_t doubled, int shift, int32_t offset)
+{
+    if (shift >= 0) {
+        const int32_t left = (int32_t)((uint32_t)sum << shift);
+        const int32_t once = left & (int32_t)doubled >> 31;
+        return 2 * mk_to_half(mk_multiply_high_rounded(left, doubled, once)) + offset;
+    }
+    int32_t value = mk_multiply_high_rounded(sum, doubled, sum);
+    value += value >> 31;
+    return (value >> (-shift - 1)) + offset;
+}
+
+/* The same as near as 8 bits come to it. */
 static inline int8_t mk_requantize_to_byte(int32_t sum, uint32_t doubled, int shift, int32_t offset)
 {
     if (shift >= 0) {
@@ -211,9 +237,13 @@ static inline int8_t mk_requantize_to_byte(int32_t sum, uint32_t doubled, int sh
         const int32_t once = left & (int32_t)doubled >> 31;
         return (int8_t)mk_to_byte(mk_multiply_high_rounded(left, doubled, once) + (offset >> 1));
     }
-    int32_t value = mk_multiply_high_rounded(sum, doubled, sum);
-    value += value >> 31;
-    return (int8_t)mk_halve_to_byte((value >> (-shift - 1)) + offset);
+    return (int8_t)mk_halve_to_byte(mk_requantize_twice(sum, doubled, shift, offset));
+}
+
+/* `value` / 2, rounded down, as near as a field of 4 or 2 bits, which has no sign, comes to it. */
+static inline uint32_t mk_halve_to_field(int32_t value, uint32_t bits)
+{
+    return (uint32_t)mk_clamp(value >> 1, 0, (1 << bits) - 1);
 }
 
 /* Limits values that are bytes already, where an activation allows fewer than a byte holds. */

@@ -5,7 +5,8 @@
 #include "mk_common.h"
 
 typedef struct mk_fully_connected_packed_params {
-    const void    *weights;    /* [output channel][input element] in the order of rows, columns, channels:
+    const void    *weights;    /* of 8 bits: [output channel][input element] in the order of rows, columns, channels,
+                                  each filled up with zeros to a multiple of four; of others: in pairs of filters,
                                   mk_packed_weights.h */
     const int32_t *bias;       /* [output channel], minus `input_zero_point` times the sum of the weights */
     const int32_t *multiplier; /* [output channel] */
