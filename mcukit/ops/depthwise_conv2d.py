@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution of each channel with filters of its own.
 
-Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_s8_dsp.c, mk_depthwise_conv2d_packed.c.
+Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_s8_dsp.c,
+mk_depthwise_conv2d_any_s8_dsp.c, mk_depthwise_conv2d_packed.c, mk_depthwise_conv2d_packed_dsp.c.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _DSP_LARGEST_STRIDE = 2
 _RECORD_BYTES = 48
 """Of two columns of four channels, expanded."""
 
+_FIELD_BYTES = 16
+"""Of two outputs of four channels of 4 or 2 bits before they are packed."""
 
 _PAIR_BYTES = 16
 """Of two rows of a column of four channels, expanded."""
@@ -156,9 +159,9 @@ class DepthwiseConv2dInt8(IntegerOperator):
         columns, stride = self.output_map[1], window.stride[1]
         if self.output_map[2] != self.input_channels:
             return portable
-        if window.kernel == (3, 3) and stride <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1:
+        if self._has_records:
             function = "mk_depthwise_conv2d_s8_dsp"
-            scratch = (-(-dsp_columns(columns, stride) // 2) * stride + 1) * _RECORD_BYTES
+            scratch = self._record_bytes
         else:
             function = "mk_depthwise_conv2d_any_s8_dsp"
             rounded = -(-any_dsp_columns(columns, stride) // 4) * 4
@@ -166,6 +169,19 @@ class DepthwiseConv2dInt8(IntegerOperator):
             scratch = -(-window.kernel[0] // 2) * (window.kernel[1] + paired) * _PAIR_BYTES
         # A core without DSP instructions calls the portable kernel.
         return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
+
+    @property
+    def _has_records(self) -> bool:
+        """Whether it is a usual 3x3 window, which DSP kernels compute from records of two columns each."""
+        window = self.window
+        is_usual = window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
+        return is_usual and self.output_map[2] == self.input_channels
+
+    @property
+    def _record_bytes(self) -> int:
+        """MK_DEPTHWISE_DSP_RECORDS"""
+        stride = self.window.stride[1]
+        return (-(-dsp_columns(self.output_map[1], stride) // 2) * stride + 1) * _RECORD_BYTES
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         rows = self.arithmetic.weights.reshape(-1, output.channels)
@@ -180,6 +196,16 @@ class DepthwiseConv2dInt8(IntegerOperator):
             ),
             scratch_bytes=pointers + inputs[0].pixel_bytes + (0 if output.bits == 8 else output.channels),
         )
+
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        portable = self.packed_kernel(inputs, output)
+        if not self._has_records:
+            return portable
+        columns = dsp_columns(self.output_map[1], self.window.stride[1])
+        fields = 0 if output.bits == 8 else -(-columns // 2) * _FIELD_BYTES
+        # A core without DSP instructions calls the portable kernel.
+        scratch = max(portable.scratch_bytes, self._record_bytes + fields)
+        return replace(portable, function="mk_depthwise_conv2d_packed_dsp", scratch_bytes=scratch)
 
 
 @tflite_operator(BuiltinOperator.DEPTHWISE_CONV_2D)
