@@ -8,7 +8,7 @@
  */
 #include "mk_fully_connected_packed_dsp.h"
 
-#include "mk_dsp.h"
+#include "mk_fully_connected_loops.h"
 #include "mk_packed.h"
 #include "mk_packed_weights.h"
 
@@ -119,120 +119,88 @@ static int32_t sum_of_inputs(const uint32_t *x, uint32_t count)
     return sum;
 }
 
-static inline int32_t multiply_word(uint32_t weights, const uint32_t *x, int32_t sum)
+/* The sums of `count` filters, four or fewer. Where their number is odd there is room for one more. */
+static mk_four_sums load_sums(const int32_t *sums, uint32_t count)
 {
-    return mk_multiply_pairs(mk_extend_odd(weights), x[1], mk_multiply_pairs(mk_extend_even(weights), x[0], sum));
+    const mk_four_sums found = {sums[0], sums[1], count > 2 ? sums[2] : 0, count > 3 ? sums[3] : 0};
+    return found;
 }
 
-/* Adds the products of `words` fours of inputs with `count` rows of bytes, four or fewer, `step` bytes apart. */
-static __attribute__((noinline)) void add_bytes(const uint32_t *x, uint32_t words, const int8_t *rows, size_t step,
-                                                uint32_t count, int32_t *sums)
+static void store_sums(int32_t *sums, uint32_t count, mk_four_sums found)
 {
-    if (count != 4) {
-        for (uint32_t i = 0; i < count; ++i, rows += step) {
-            for (uint32_t word = 0; word < words; ++word) {
-                sums[i] = multiply_word(mk_load_word(rows + 4 * word), x + 2 * word, sums[i]);
-            }
-        }
+    sums[0] = found.s0;
+    sums[1] = found.s1;
+    if (count > 2) {
+        sums[2] = found.s2;
+        sums[3] = found.s3;
+    }
+}
+
+/* Adds the products of `fours` fours of inputs with `count` rows of bytes, four or fewer, `step` bytes apart. */
+static void add_rows(const uint32_t *x, uint32_t fours, const int8_t *rows, size_t step, uint32_t count, int32_t *sums)
+{
+    if (count == 4) {
+        store_sums(sums, 4, mk_multiply_rows(x, fours, rows, step, load_sums(sums, 4)));
         return;
     }
-    const int8_t *w = rows, *last = rows + 3 * step;
-    int32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3];
-    for (const uint32_t *const end = x + 2 * words; x != end; x += 2, w += 4, last += 4) {
-        sum0 = multiply_word(mk_load_word(w), x, sum0);
-        sum1 = multiply_word(mk_load_word(w + step), x, sum1);
-        sum2 = multiply_word(mk_load_word(w + 2 * step), x, sum2);
-        sum3 = multiply_word(mk_load_word(last), x, sum3);
+    for (uint32_t i = 0; i < count; ++i) {
+        for (uint32_t four = 0; four < fours; ++four) {
+            const uint32_t word = mk_load_word(rows + i * step + 4 * four);
+            sums[i] = mk_multiply_pairs(mk_extend_even(word), x[2 * four], sums[i]);
+            sums[i] = mk_multiply_pairs(mk_extend_odd(word), x[2 * four + 1], sums[i]);
+        }
     }
-    sums[0] = sum0;
-    sums[1] = sum1;
-    sums[2] = sum2;
-    sums[3] = sum3;
 }
 
-/* The same for pairs of filters of 4 bits with inputs of 8, whose weights are distances; one pair, which goes on. */
-static __attribute__((noinline)) void add_wide(const uint32_t *x, uint32_t words, const uint32_t *w, int32_t *sums)
+/* The same for filters of 4 bits with inputs of 8; step: words of a pair. */
+static void add_wide(const uint32_t *x, uint32_t fours, const uint32_t *w, uint32_t step, uint32_t count, int32_t *sums)
 {
-    int32_t a = sums[0], b = sums[1];
-    for (const uint32_t *const end = w + words; w != end; ++w, x += 2) {
-        const uint32_t first = *w, second = first >> 12 | first << 20;
-        a = mk_multiply_pairs(first & 0x000F000Fu, x[0], a);
-        b = mk_multiply_pairs(second & 0x000F000Fu, x[0], b);
-        a = mk_multiply_pairs(first >> 8 & 0x000F000Fu, x[1], a);
-        b = mk_multiply_pairs(second >> 8 & 0x000F000Fu, x[1], b);
+    const uint32_t *other = count > 2 ? w + step : w;
+    store_sums(sums, count, mk_multiply_wide(x, fours, w, other, load_sums(sums, count)));
+}
+
+static mk_four_sums multiply_shared(const uint32_t **x, uint32_t words, const uint32_t *w, uint32_t bits, bool is_lone,
+                                    mk_four_sums sums)
+{
+    if (bits == 4) {
+        return is_lone ? mk_multiply_lone_4(x, words, w, sums) : mk_multiply_shared_4(x, words, w, sums);
     }
-    sums[0] = a;
-    sums[1] = b;
+    return is_lone ? mk_multiply_lone_2(x, words, w, sums) : mk_multiply_shared_2(x, words, w, sums);
 }
-
-static inline uint32_t two_taps(uint32_t word, uint32_t rotation, uint32_t mask)
-{
-    return (rotation == 0 ? word : word >> rotation | word << (32 - rotation)) & mask;
-}
-
-/* Two taps of one pair of filters, and of a second one if there is. */
-#define ADD_TWO_TAPS(input, rotation) \
-    do { \
-        const uint32_t pair = x[input]; \
-        first = mk_multiply_pairs(two_taps(w[0], rotation, mask), pair, first); \
-        if (step == 2) { \
-            second = mk_multiply_pairs(two_taps(w[1], rotation, mask), pair, second); \
-        } \
-    } while (0)
 
 /*
- * The same for filters that share their products: two pairs, or a lone one for a step of 1. bits and step are constants
- * wherever this is inlined.
+ * The same for filters that share their products. The lower sums are moved after every chunk, the upper ones in the end:
+ * they have room for a segment.
  */
-static inline __attribute__((always_inline)) void add_fields(const shape *s, uint32_t bits, uint32_t step,
-                                                             uint32_t words, const uint32_t *w, int32_t *sums)
+static void add_shared(const shape *s, uint32_t words, const uint32_t *w, uint32_t count, int32_t *sums)
 {
-    const uint32_t lower = 16 - bits, mask = bits == 4 ? 0xF00FF00Fu : 0xC003C003u, inputs = 8 / bits;
-    const int32_t field = (1 << lower) - 1;
+    const uint32_t bits = s->params->weight_bits, step = count <= 2 ? 1 : 2;
+    const int32_t half = s->half, field = (1 << (16 - bits)) - 1;
     const uint32_t *x = s->segment;
+    int32_t moved0 = 0, moved2 = 0;
+    mk_four_sums shared = {half, half, 0, 0};
     while (words != 0) {
-        const uint32_t count = words < s->chunk ? words : s->chunk;
-        int32_t first = s->half, second = s->half;
-        words -= count;
-        for (const uint32_t *const end = x + count * inputs; x != end; x += inputs, w += step) {
-            ADD_TWO_TAPS(0, 0);
-            ADD_TWO_TAPS(1, 2 * bits);
-            if (bits == 2) {
-                ADD_TWO_TAPS(2, 8);
-                ADD_TWO_TAPS(3, 12);
-            }
-        }
-        sums[0] += (first & field) - s->half;
-        sums[1] += first >> lower;
-        if (step == 2) {
-            sums[2] += (second & field) - s->half;
-            sums[3] += second >> lower;
-        }
+        const uint32_t taken = words < s->chunk ? words : s->chunk;
+        shared = multiply_shared(&x, taken, w, bits, step == 1, shared);
+        const int32_t low0 = (shared.s0 & field) - half, low2 = (shared.s1 & field) - half;
+        moved0 += low0;
+        moved2 += low2;
+        shared.s0 -= low0;
+        shared.s1 -= low2;
+        words -= taken;
+        w += step * taken;
     }
-}
-
-static __attribute__((noinline)) void add_four_of_4_bits(const shape *s, uint32_t words, const uint32_t *w, int32_t *sums)
-{
-    add_fields(s, 4, 2, words, w, sums);
-}
-
-static __attribute__((noinline)) void add_four_of_2_bits(const shape *s, uint32_t words, const uint32_t *w, int32_t *sums)
-{
-    add_fields(s, 2, 2, words, w, sums);
-}
-
-static __attribute__((noinline)) void add_pair(const shape *s, uint32_t words, const uint32_t *w, int32_t *sums)
-{
-    if (s->params->weight_bits == 4) {
-        add_fields(s, 4, 1, words, w, sums);
-    } else {
-        add_fields(s, 2, 1, words, w, sums);
+    sums[0] += moved0;
+    sums[1] += shared.s0 >> (16 - bits);
+    if (step == 2) {
+        sums[2] += moved2;
+        sums[3] += shared.s1 >> (16 - bits);
     }
 }
 
 /*
  * Adds the products of a segment, `words` words from word `first` on, with `count` filters of a block, of which the
- * first one is at `filters`. There is room for a sum more where their number is odd.
+ * first one is at `filters`.
  */
 static void add_segment(const shape *s, const void *filters, uint32_t count, uint32_t first, uint32_t words, int32_t *sums)
 {
@@ -241,21 +209,13 @@ static void add_segment(const shape *s, const void *filters, uint32_t count, uin
         const uint32_t left = count - i < 4 ? count - i : 4;
         if (bits == 8) {
             const int8_t *rows = (const int8_t *)filters + 4 * (size_t)(i * s->words + first);
-            add_bytes(s->segment, words, rows, 4 * (size_t)s->words, left, sums + i);
+            add_rows(s->segment, words, rows, 4 * (size_t)s->words, left, sums + i);
         } else if (s->is_wide) {
-            for (uint32_t pair = i; pair < i + left; pair += 2) {
-                const uint32_t *w = (const uint32_t *)filters + pair / 2 * s->words + first;
-                add_wide(s->segment, words, w, sums + pair);
-            }
+            const uint32_t *w = (const uint32_t *)filters + i / 2 * s->words + first;
+            add_wide(s->segment, words, w, s->words, left, sums + i);
         } else {
-            const uint32_t *w = (const uint32_t *)filters + i / 2 * s->words;
-            if (left <= 2) {
-                add_pair(s, words, w + first, sums + i);
-            } else if (bits == 4) {
-                add_four_of_4_bits(s, words, w + 2 * first, sums + i);
-            } else {
-                add_four_of_2_bits(s, words, w + 2 * first, sums + i);
-            }
+            const uint32_t *w = (const uint32_t *)filters + i / 2 * s->words + (left <= 2 ? 1 : 2) * first;
+            add_shared(s, words, w, left, sums + i);
         }
     }
 }
