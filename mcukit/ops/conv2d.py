@@ -23,7 +23,13 @@ from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.window import Window
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
-from mcukit.quantized.weight_packing import filter_array, pack_filter_pairs, taps_of_words, whole_words
+from mcukit.quantized.weight_packing import (
+    filter_array,
+    pack_filter_pairs,
+    safe_sum_taps,
+    taps_of_words,
+    whole_words,
+)
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -152,17 +158,38 @@ class Conv2dInt8(IntegerOperator):
         return self._packed_kernel("mk_conv2d_packed", inputs, output, _PAIR_SCRATCH)
 
     def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        if self.weight_bits != 8:
+        source = inputs[0].bits
+        if self.weight_bits != 8 and not self._fits_shared_sums(source):
             return self.packed_kernel(inputs, output)
         scratch = self._packed_dsp_scratch(inputs[0], output)
         # A core without DSP instructions calls the portable kernel, which has to do with the same memory if it can.
         kernel = self._packed_kernel("mk_conv2d_packed_dsp", inputs, output, scratch)
-        return replace(kernel, scratch_bytes=max(kernel.scratch_bytes, scratch))
+        fields = kernel.fields
+        if self.weight_bits == 2 or (self.weight_bits == 4 and source != 8):
+            taps = safe_sum_taps(self._filters_of_taps, self.groups, self.weight_bits, source)
+            fields = (*fields, Field("sum_taps", taps))
+        return replace(kernel, fields=fields, scratch_bytes=max(kernel.scratch_bytes, scratch))
+
+    def _fits_shared_sums(self, input_bits: int) -> bool:
+        """Whether 32 bits hold what mk_conv2d_packed_dsp adds up of weights of 4 and 2 bits, with any inputs.
+
+        It adds up two filters at a time, or, of 4 bits with inputs of 8, products that are 2^8 times as large and
+        the surplus of weights as they are stored.
+        """
+        weights, bits = self._filters_of_taps.astype(np.int64), self.weight_bits
+        largest = 128 if input_bits == 8 else (1 << input_bits) - 1
+        if bits == 4 and input_bits == 8:
+            sums = (weights + 8).sum(axis=1) + 8 * whole_words(weights.shape[1], 8)
+            return largest * int(sums.max(initial=0)) < 1 << 23
+        return largest * int(np.abs(weights).sum(axis=1).max(initial=0)) + 1 < 1 << (15 + bits)
+
+    @property
+    def _filters_of_taps(self) -> npt.NDArray[np.int8]:
+        return self.arithmetic.weights.reshape(self.arithmetic.weights.shape[0], -1)
 
     def _packed_kernel(self, function: str, inputs: Sequence[MapForm], output: MapForm, pair_scratch: int) -> Kernel:
         """pair_scratch: the most bytes of scratch memory for which two pixels are computed at a time."""
-        weights, bits = self.arithmetic.weights, self.weight_bits
-        rows = weights.reshape(weights.shape[0], -1)
+        rows, bits = self._filters_of_taps, self.weight_bits
         taps = rows.shape[1]
         window_bytes = taps_of_words(taps, bits)
         if self._reads_single_pixels and self.groups == 1 and inputs[0].bits == 8 and taps == window_bytes:
@@ -194,7 +221,7 @@ class Conv2dInt8(IntegerOperator):
         is_limited = self.arithmetic.minimum > -half or self.arithmetic.maximum < half - 1
         has_values = output.bits != 8 and (is_limited or output.channels // self.groups * output.bits % 8 != 0)
         values = whole_words(3 * output.channels, 8) if has_values else 0
-        return 6 * whole_words(rows * columns * depth, 8) + values + copies
+        return 6 * taps_of_words(rows * columns * depth, self.weight_bits) + values + copies
 
 
 @onnx_operator("Conv")

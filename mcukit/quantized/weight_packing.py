@@ -30,6 +30,7 @@ __all__ = [
     "pack_field_pairs",
     "pack_filter_pairs",
     "pack_weights",
+    "safe_sum_taps",
     "taps_of_words",
     "weight_array",
     "whole_words",
@@ -103,8 +104,9 @@ def pack_field_pairs(filters: Int8Array, groups: int, bits: int, input_bits: int
     """(filters, taps) of 4 or 2 bits as (groups, words of a group): see mk_packed_weights.h.
 
     Words of two pairs of filters alternate; where one pair is left, its words follow each other. Weights of 0 stand
-    beside a lone filter and behind the last taps. input_bits: of what the weights are multiplied with; it says whether
-    the second filter of a pair is stored as two's complement.
+    beside a lone filter and behind the last taps. The second filter of a pair is stored as two's complement. input_bits:
+    of what the weights are multiplied with: where it is 8, weights of 4 bits are all stored as distances, and the words
+    of each pair follow each other.
     """
     count, taps = filters.shape
     per_group, per_word = count // groups, _taps_of_word(bits)
@@ -120,9 +122,33 @@ def pack_field_pairs(filters: Int8Array, groups: int, bits: int, input_bits: int
     first = 2 * bits * (tap // 4 * 2 + tap % 2) + tap // 2 % 2 * 16
     positions = np.stack([first, (first + 16 - bits) % _WORD_BITS]).astype(np.uint32)
     words: npt.NDArray[np.uint32] = np.bitwise_or.reduce(stored << positions, axis=(3, 4))
-    in_fours = pairs // 2 * 2
+    in_fours = pairs // 2 * 2 if is_signed else 0
     fours = words[:, :in_fours].reshape(groups, in_fours // 2, 2, words.shape[2]).swapaxes(2, 3)
     return np.concatenate([fours.reshape(groups, -1), words[:, in_fours:].reshape(groups, -1)], axis=1)
+
+
+def safe_sum_taps(filters: Int8Array, groups: int, bits: int, input_bits: int) -> int:
+    """How many taps of (filters, taps) DSP kernels may sum up before they move sums: `sum_taps` of their parameters.
+
+    As many as the weights allow. bits: 4 or 2, and less than 4 where inputs have 8.
+    """
+    count, taps = filters.shape
+    offset, word = 1 << (bits - 1), _taps_of_word(bits)
+    largest = 128 if input_bits == 8 else (1 << input_bits) - 1
+    # Sums of weights that are not too large; inputs of 8 bits have a sign, which takes half of the range.
+    limit = (1 << 13) // largest if input_bits == 8 else ((1 << (16 - bits)) - 1) // largest
+    firsts = filters.reshape(groups, count // groups, taps)[:, ::2].reshape(-1, taps)
+    stored = np.full((len(firsts), taps_of_words(taps, bits)), offset)
+    stored[:, :taps] += firsts
+    # Sums of the first n words.
+    by_word = stored.reshape(len(stored), -1, word).sum(axis=2)
+    sums = np.pad(by_word.cumsum(axis=1), ((0, 0), (1, 0)))
+    words = by_word.shape[1]
+    average = float(sums[:, -1].max(initial=1)) / words
+    for candidate in range(min(words, int(limit / average) + 1), 1, -1):
+        if (sums[:, candidate:] - sums[:, :-candidate]).max(initial=0) <= limit:
+            return candidate * word
+    return word
 
 
 def filter_array(filters: Int8Array, groups: int, bits: int, input_bits: int) -> ConstantArray:

@@ -115,8 +115,8 @@ static inline void copy_three(const int8_t *const sources[PIXELS], uint32_t coun
 }
 
 /*
- * Expands windows whose rows don't fill words: all rows of each are copied one behind the other before. What stands
- * behind a window up to a whole word does not matter, because the weights are zero there.
+ * Expands windows whose rows don't fill words: all rows of each are copied one behind the other before. Zeros stand
+ * behind them up to a whole word.
  */
 static __attribute__((noinline)) void gather_copies(const shape *s, const windows *at, uint32_t group, uint32_t *out)
 {
@@ -222,7 +222,21 @@ void mk_conv2d_dsp_place(mk_conv2d_dsp_layer *s, block *b, void *scratch)
     s->is_copied_whole = s->segment % s->bytes_of_four != 0 && w->kernel_height != 1;
     b->inputs = scratch;
     b->inputs_end = b->inputs + (s->taps + 3) / 4 * MK_DSP_WORDS_OF_FOUR_TAPS;
+    /* Nothing is gathered behind the last four taps. */
+    for (uint32_t taps = (s->taps + 3) / 4 * 4; taps % s->taps_of_word != 0; taps += 4) {
+        memset(b->inputs_end, 0, MK_DSP_WORDS_OF_FOUR_TAPS * sizeof *b->inputs_end);
+        b->inputs_end += MK_DSP_WORDS_OF_FOUR_TAPS;
+    }
     s->copies = (int8_t *)b->inputs_end;
+}
+
+/* Puts zeros behind what is copied of windows, where nothing else is written. */
+static void end_copies(const shape *s)
+{
+    const uint32_t bytes = s->window->kernel_height * s->segment, step = MK_CONV2D_DSP_COPY(bytes);
+    for (uint32_t i = 0; i < PIXELS; ++i) {
+        memset(s->copies + i * step + bytes, 0, step - bytes);
+    }
 }
 
 void mk_conv2d_dsp(const mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *block, const mk_map *output,
@@ -231,6 +245,9 @@ void mk_conv2d_dsp(const mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *block,
     const mk_window *w = layer->window;
     const uint32_t out_step = MK_PIXEL_BYTES(output->channels, output->bits);
     const int32_t stride = w->stride_x;
+    if (layer->is_copied_whole) {
+        end_copies(layer);
+    }
     pixel pixels[PIXELS];
     uint32_t count = 0;
     for (int32_t y = first_row; y < last_row; ++y) {

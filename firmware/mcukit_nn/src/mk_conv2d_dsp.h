@@ -53,7 +53,8 @@ typedef void mk_conv2d_dsp_multiply(const mk_conv2d_dsp_layer *layer, const mk_c
  *
  * bytes_of_four: what four taps take in the windows that `expand` gets: 4, 2 or 1. take: null where windows consist of
  * the bytes of the input, or else its channels are bytes of their own there. fill: the byte of pixels that don't exist.
- * group_weights, group_out: bytes from one group to the next.
+ * group_weights, group_out: bytes from one group to the next. taps_of_word: windows are filled up with zeros to a
+ * multiple of it. sum_taps: see mk_conv2d_packed_params.
  * values: null, or outputs of all groups go there as bytes, [pixel][channel], until `store` packs them.
  *
  * pixel_bytes: of the input. depth: bytes of a group in a pixel of a window; segment: of a row of a window; taps: of a filter. step: from the
@@ -70,6 +71,7 @@ struct mk_conv2d_dsp_layer {
     int8_t *values;
     int32_t fill, minimum, maximum;
     uint32_t filters, output_bits, group_weights, group_out;
+    uint32_t weight_bits, taps_of_word, sum_taps;
     uint32_t pixel_bytes, depth, segment, taps, step, inner_columns;
     int8_t *copies;
     bool is_copied_whole;
@@ -85,8 +87,25 @@ void mk_conv2d_dsp_place(mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *block,
 void mk_conv2d_dsp(const mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *block, const mk_map *output,
                    uint16_t first_row, uint16_t last_row);
 
+/* Limits outputs of 8 bits of a group. Others are not limited before they are packed. */
+static inline void mk_conv2d_dsp_limit(const mk_conv2d_dsp_layer *layer, const mk_conv2d_dsp_block *b)
+{
+    if (b->bits == 8 && (layer->minimum > -128 || layer->maximum < 127)) {
+        mk_limit_bytes(b->out, layer->filters, layer->minimum, layer->maximum);
+        mk_limit_bytes(b->out + b->step1, layer->filters, layer->minimum, layer->maximum);
+        mk_limit_bytes(b->out + b->step2, layer->filters, layer->minimum, layer->maximum);
+    }
+}
+
 /* Expand bytes as signed values; or values of 4 or 2 bits as they are stored. */
 mk_conv2d_dsp_expand mk_conv2d_dsp_expand_8, mk_conv2d_dsp_expand_4, mk_conv2d_dsp_expand_2;
+
+/*
+ * Stores outputs of one pixel whose first channel is at `out`: 4 or fewer of 8 or 4 bits, which begin on a byte, or 2 or
+ * 4 of 2 bits.
+ */
+void mk_conv2d_dsp_store(const mk_conv2d_dsp_block *block, uint32_t channel, uint32_t count, const int32_t *sums,
+                         int8_t *out);
 
 /*
  * Weights of 8 bits, which lie as mk_conv2d_s8.h says. The outputs of a lone last filter must be bytes.
@@ -94,6 +113,9 @@ mk_conv2d_dsp_expand mk_conv2d_dsp_expand_8, mk_conv2d_dsp_expand_4, mk_conv2d_d
  */
 mk_conv2d_dsp_multiply mk_conv2d_dsp_multiply_bytes;
 uint32_t mk_conv2d_dsp_entry(uint32_t taps);
+
+/* Weights of 4 bits that meet inputs of 8; and all others of 4 and 2 bits. They lie as mk_packed_weights.h says. */
+mk_conv2d_dsp_multiply mk_conv2d_dsp_multiply_wide, mk_conv2d_dsp_multiply_fields;
 
 #endif
 

@@ -13,7 +13,7 @@
 
 /*
  * What stays the same during a call. depth: input channels of a group. words: of a pair of filters of 4 or 2 bits, or
- * four taps of 8 bits. group_bytes: weights of a group. signs: see mk_pair_signs. values: in scratch, the
+ * four taps of 8 bits. group_bytes: weights of a group. signs: see mk_pair_signs, is_wide: see mk_pair_at. values: in scratch, the
  * outputs of a pixel; windows: behind them. Both are [pixel computed at a time][..._bytes].
  */
 typedef struct shape {
@@ -21,7 +21,7 @@ typedef struct shape {
     const mk_map *input, *output;
     uint32_t depth, taps, filters, words, group_bytes, signs, pixel_bytes, window_bytes;
     int8_t *values, *windows;
-    bool is_direct;
+    bool is_direct, is_wide;
 } shape;
 
 /* One row of the window; pixels that don't exist hold the input's zero point. */
@@ -152,7 +152,7 @@ static void one_pixel(const shape *s, const int8_t *a, const void *weights, uint
         if (p->weight_bits == 8) {
             sums = multiply_one_bytes(sums, bytes, s->words, a);
         } else {
-            const mk_pair filters = mk_pair_at(weights, i, s->filters, s->words);
+            const mk_pair filters = mk_pair_at(weights, i, s->filters, s->words, s->is_wide);
             sums = mk_multiply_one(sums, filters, s->words, p->weight_bits, s->signs, a);
         }
         finish(p, channel, sums.a0, 0, out, NULL);
@@ -173,12 +173,13 @@ static void two_pixels(const shape *s, const int8_t *a, const int8_t *b, const v
         const bool pair = i + 1 < s->filters;
         const int32_t bias0 = p->bias[channel], bias1 = p->bias[channel + (uint32_t)pair];
         mk_sums sums = {bias0, bias1, bias0, bias1};
+        const mk_pair filters = mk_pair_at(weights, i, s->filters, words, s->is_wide);
         if (bits == 8) {
             multiply_two_bytes(&sums, bytes, words, a, b);
         } else if (bits == 4) {
-            multiply_two_of_4_bits(&sums, mk_pair_at(weights, i, s->filters, words), words, s->signs, a, b);
+            multiply_two_of_4_bits(&sums, filters, words, s->signs, a, b);
         } else {
-            multiply_two_of_2_bits(&sums, mk_pair_at(weights, i, s->filters, words), words, s->signs, a, b);
+            multiply_two_of_2_bits(&sums, filters, words, s->signs, a, b);
         }
         finish(p, channel, sums.a0, sums.b0, out_a, out_b);
         if (pair) {
@@ -243,6 +244,7 @@ static shape shape_of(const mk_conv2d_packed_params *p, const mk_map *input, con
         .window_bytes = words * per_word,
         .values = scratch,
         .windows = output->bits == 8 ? scratch : scratch + (uint32_t)p->pixels * output->channels,
+        .is_wide = p->weight_bits == 4 && input->bits == 8,
         .is_direct = w->kernel_height == 1 && w->kernel_width == 1 && p->groups == 1 && input->bits == 8 &&
                      taps % per_word == 0,
     };

@@ -12,7 +12,8 @@ typedef struct mk_conv2d_packed_params {
     mk_window window;
     uint16_t groups;
     uint16_t weight_bits;      /* 8, 4 or 2 */
-    uint16_t pixels;           /* computed at a time: 1 or 2 */
+    uint16_t pixels;           /* computed at a time: 1 or 2; only mk_conv2d_packed asks */
+    uint16_t sum_taps;         /* only mk_conv2d_packed_dsp asks, where it says so */
     int16_t  input_zero_point; /* as a packed input stores it */
     int16_t  output_zero_point;
     int16_t  minimum, maximum;

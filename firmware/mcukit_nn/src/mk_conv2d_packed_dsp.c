@@ -4,6 +4,7 @@
 
 #include "mk_conv2d_dsp.h"
 #include "mk_packed.h"
+#include "mk_packed_weights.h"
 
 #if !MK_DSP
 
@@ -49,6 +50,28 @@ static void set_inputs(mk_conv2d_dsp_layer *layer, const parameters *p)
     }
 }
 
+/* Weights: filters that loops take, two or four at a time. */
+static void set_weights(mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *b)
+{
+    const uint32_t bits = layer->weight_bits;
+    const bool is_wide = bits == 4 && layer->input->bits == 8;
+    layer->taps_of_word = bits == 2 ? 8 : 4;
+    layer->multiply = mk_conv2d_dsp_multiply_fields;
+    b->filters = layer->filters / 4 * 4;
+    if (bits == 8 || is_wide) {
+        layer->multiply = is_wide ? mk_conv2d_dsp_multiply_wide : mk_conv2d_dsp_multiply_bytes;
+        b->filters = layer->filters / 2 * 2;
+    }
+}
+
+static uint32_t bytes_of_group(const mk_conv2d_dsp_layer *layer)
+{
+    if (layer->weight_bits == 8) {
+        return MK_CONV2D_S8_WEIGHTS(layer->filters, layer->taps);
+    }
+    return (layer->filters + 1) / 2 * mk_pair_words(layer->taps, layer->weight_bits) * 4;
+}
+
 /* Outputs: fields in their places, or else bytes, which are packed later. They wait where copies would begin. */
 static void set_outputs(mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *b, const parameters *p, const mk_map *output)
 {
@@ -63,7 +86,7 @@ static void set_outputs(mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *b, cons
     }
     layer->output_bits = output->bits;
     layer->group_out = layer->filters * b->bits / 8;
-    b->out_bytes = layer->filters / 2 * 2 * b->bits / 8;
+    b->out_bytes = b->filters * b->bits / 8;
     b->offset = 2 * (p->output_zero_point + mk_packed_offset(b->bits)) + 1;
 }
 
@@ -75,22 +98,23 @@ void mk_conv2d_packed_dsp(const mk_conv2d_packed_dsp_params *params, const mk_ma
         .window = &p->window,
         .input = input,
         .groups = p->groups,
-        .multiply = mk_conv2d_dsp_multiply_bytes,
         .minimum = p->minimum,
         .maximum = p->maximum,
         .filters = output->channels / (uint32_t)p->groups,
+        .weight_bits = p->weight_bits,
+        .sum_taps = p->sum_taps,
     };
     mk_conv2d_dsp_block block = {
         .bias = p->bias,
         .multiplier = p->multiplier,
         .shift = p->shift,
         .weights = p->weights,
-        .filters = layer.filters / 2 * 2,
     };
     set_inputs(&layer, p);
+    set_weights(&layer, &block);
     mk_conv2d_dsp_place(&layer, &block, scratch);
-    layer.group_weights = MK_CONV2D_S8_WEIGHTS(layer.filters, layer.taps);
     block.entry = mk_conv2d_dsp_entry(layer.taps);
+    layer.group_weights = bytes_of_group(&layer);
     set_outputs(&layer, &block, p, output);
     mk_conv2d_dsp(&layer, &block, output, first_row, last_row);
 }

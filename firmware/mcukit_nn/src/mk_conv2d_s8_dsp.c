@@ -31,6 +31,7 @@ void mk_conv2d_s8_dsp(const mk_conv2d_s8_dsp_params *params, const mk_map *input
         .maximum = p->maximum,
         .group_out = filters,
         .filters = filters,
+        .taps_of_word = 4,
     };
     mk_conv2d_dsp_block block = {
         .bias = p->bias,

@@ -73,7 +73,7 @@ static void add_products(const mk_fully_connected_packed_params *p, const void *
             const int8_t *w1 = mk_weights_at(filters, other * filter_words + first);
             pair = multiply_rows(pair, w0, w1, words, inputs);
         } else {
-            mk_pair at = mk_pair_at(filters, i, count, filter_words);
+            mk_pair at = mk_pair_at(filters, i, count, filter_words, signs == mk_pair_signs(4, 8));
             at.words += first * at.step;
             pair = mk_multiply_one(pair, at, words, p->weight_bits, signs, inputs);
         }

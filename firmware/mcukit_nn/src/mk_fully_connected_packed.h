@@ -13,6 +13,7 @@ typedef struct mk_fully_connected_packed_params {
     const int8_t  *shift;      /* [output channel], positive to the left */
     uint16_t weight_bits;      /* 8, 4 or 2 */
     uint16_t segment;          /* inputs that are unpacked at a time: at least 32, divisible by 16 */
+    uint16_t sum_taps;         /* only mk_fully_connected_packed_dsp asks */
     int16_t  input_zero_point; /* as a packed input stores it */
     int16_t  output_zero_point;
     int16_t  minimum, maximum;

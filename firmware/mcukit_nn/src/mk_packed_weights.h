@@ -20,10 +20,10 @@
  *   2 bits: word & 0xC003C003 is (a0 b0, a2 b2), rotated right by 4 (a1 b1, a3 b3), by 8 (a4 b4, a6 b6), by 12 (a5 b5,
  *           a7 b7)
  *
- * So b is a signed number above the sum of products of a, and is stored as two's complement; but not where weights of 4
- * bits meet inputs of 8, whose products are too large for that. Four filters stand side by side, a word of the first
- * pair before one of the second; then, where their number leaves one or two, words of a lone pair. Beside a lone filter
- * stand weights of 0, and they fill the last word.
+ * So b is a signed number above the sum of products of a, and is stored as two's complement. Four filters stand side by
+ * side, a word of the first pair before one of the second; then, where their number leaves one or two, words of a lone
+ * pair. But where weights of 4 bits meet inputs of 8, whose products are too large for that, b is stored as a distance
+ * too, and all pairs stand alone. Beside a lone filter stand weights of 0, and they fill the last word.
  *
  * Portable code takes one weight at a time: the highest bit of every field is flipped, which turns the distances of a
  * word into two's complement at once, then a field is moved to the top of a register and back, which is one bit field
@@ -96,9 +96,16 @@ typedef struct mk_pair {
     uint32_t step;
 } mk_pair;
 
-/* The pair that begins with filter `first`, which is even, of `filters`. words: of a pair. */
-static inline mk_pair mk_pair_at(const void *weights, uint32_t first, uint32_t filters, uint32_t words)
+/*
+ * The pair that begins with filter `first`, which is even, of `filters`. words: of a pair. is_wide: whether weights of 4
+ * bits meet inputs of 8.
+ */
+static inline mk_pair mk_pair_at(const void *weights, uint32_t first, uint32_t filters, uint32_t words, bool is_wide)
 {
+    if (is_wide) {
+        const mk_pair pair = {(const uint32_t *)weights + first / 2 * words, 1};
+        return pair;
+    }
     const uint32_t *four = (const uint32_t *)weights + first / 4 * 2 * words;
     const bool is_lone = first / 4 * 4 + 2 >= filters;
     const mk_pair pair = {first % 4 == 0 ? four : four + 1, is_lone ? 1 : 2};
