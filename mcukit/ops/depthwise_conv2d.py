@@ -7,7 +7,7 @@ mk_depthwise_conv2d_any_s8_dsp.c, mk_depthwise_conv2d_packed.c, mk_depthwise_con
 
 from __future__ import annotations
 
-__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns"]
+__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns", "unpacked_weight_bytes"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, tflite_operator
 from mcukit.ops.window import Window
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
-from mcukit.quantized.weight_packing import weight_array
+from mcukit.quantized.weight_packing import weight_array, whole_words
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -44,6 +44,9 @@ _RECORD_BYTES = 48
 _FIELD_BYTES = 16
 """Of two outputs of four channels of 4 or 2 bits before they are packed."""
 
+_UNPACKED_CHANNELS = 256
+"""The most channels for which packed DSP kernels unpack weights of 4 or 2 bits once a call."""
+
 _PAIR_BYTES = 16
 """Of two rows of a column of four channels, expanded."""
 
@@ -59,6 +62,15 @@ def dsp_columns(columns: int, stride: int) -> int:
 def any_dsp_columns(columns: int, stride: int) -> int:
     """The same of the DSP kernel for any windows."""
     return min(columns, max(_ANY_DSP_COLUMNS // stride, 4))
+
+
+def unpacked_weight_bytes(channels: int, bits: int) -> int:
+    """Scratch memory for weights of 3x3 windows that the packed DSP kernel unpacks once a call; 0 if it does not.
+
+    bits: of the weights. MK_DEPTHWISE_PACKED_DSP_WEIGHTS.
+    """
+    filled = whole_words(channels, bits)
+    return 9 * filled if bits != 8 and filled <= _UNPACKED_CHANNELS else 0
 
 
 @dataclass(frozen=True)
@@ -203,8 +215,9 @@ class DepthwiseConv2dInt8(IntegerOperator):
             return portable
         columns = dsp_columns(self.output_map[1], self.window.stride[1])
         fields = 0 if output.bits == 8 else -(-columns // 2) * _FIELD_BYTES
+        scratch = self._record_bytes + fields + unpacked_weight_bytes(output.channels, self.weight_bits)
         # A core without DSP instructions calls the portable kernel.
-        scratch = max(portable.scratch_bytes, self._record_bytes + fields)
+        scratch = max(portable.scratch_bytes, scratch)
         return replace(portable, function="mk_depthwise_conv2d_packed_dsp", scratch_bytes=scratch)
 
 

@@ -50,13 +50,6 @@ static void prepare_2(const mk_depthwise_dsp_layer *layer, uint32_t c, mk_depthw
     prepare_fields(layer, c, 2, out);
 }
 
-static void set_weights(mk_depthwise_dsp_layer *layer, uint32_t bits)
-{
-    const uint32_t words = mk_weight_words(layer->channels, bits);
-    layer->prepare = bits == 8 ? mk_depthwise_prepare_bytes : bits == 4 ? prepare_4 : prepare_2;
-    layer->weight_step = bits == 8 ? 4 * words : words;
-}
-
 static void set_input(mk_depthwise_dsp_layer *layer, int32_t zero_point)
 {
     layer->bits = layer->input->bits;
@@ -79,10 +72,12 @@ static void set_input(mk_depthwise_dsp_layer *layer, int32_t zero_point)
     }
 }
 
-static void set_output(mk_depthwise_dsp_layer *layer, const mk_map *output, int32_t zero_point)
+/* The first word of scratch memory behind what outputs need. */
+static uint32_t *set_output(mk_depthwise_dsp_layer *layer, const mk_map *output, int32_t zero_point)
 {
     const uint32_t most = MK_DEPTHWISE_DSP_COLUMNS / layer->stride;
     const uint32_t columns = output->columns < most ? output->columns : most;
+    uint32_t *next = (uint32_t *)layer->records + MK_DEPTHWISE_DSP_RECORDS(columns, layer->stride) / sizeof(uint32_t);
     layer->output_bits = output->bits;
     layer->out_step = MK_PIXEL_BYTES(layer->channels, output->bits);
     layer->offset = 2 * (zero_point + mk_packed_offset(output->bits)) + 1;
@@ -90,7 +85,42 @@ static void set_output(mk_depthwise_dsp_layer *layer, const mk_map *output, int3
     if (output->bits != 8) {
         layer->compute = (output->bits == 4 ? mk_depthwise_compute_4 : mk_depthwise_compute_2)[layer->stride != 1];
         layer->pack = output->bits == 4 ? mk_depthwise_pack_4 : mk_depthwise_pack_2;
-        layer->words = (uint32_t *)layer->records + MK_DEPTHWISE_DSP_RECORDS(columns, layer->stride) / sizeof(uint32_t);
+        layer->words = next;
+        next += MK_DEPTHWISE_PACKED_DSP_WORDS(columns) / sizeof(uint32_t);
+    }
+    return next;
+}
+
+/* Weights of 4 or 2 bits as bytes, all channels of a tap and then those of the next one; where they end. */
+static uint32_t *unpack_weights(const uint32_t *words, uint32_t count, uint32_t bits, uint32_t *out)
+{
+    const uint32_t even = 0x00010001u * ((1u << bits) - 1), odd = even << bits, offset = 0x01010101u << (bits - 1);
+    for (; count != 0; --count) {
+        const uint32_t word = *words++;
+        /* Channels 0 and 2 of four are the lower fields of both halves, 1 and 3 the next ones. */
+        for (uint32_t shift = 0; shift < 16; shift += 2 * bits) {
+            const uint32_t four = word >> shift;
+            *out++ = mk_subtract_bytes((four & even) | (four & odd) << (8 - bits), offset);
+        }
+    }
+    return out;
+}
+
+/* Weights that are few are unpacked at once for all rows of a call, others for each row; to `bytes`. */
+static void set_weights(mk_depthwise_dsp_layer *layer, uint32_t bits, uint32_t *bytes)
+{
+    const uint32_t words = mk_weight_words(layer->channels, bits), of_tap = 32 / bits * words;
+    layer->prepare = mk_depthwise_prepare_bytes;
+    layer->weight_step = of_tap;
+    if (bits != 8 && MK_DEPTHWISE_PACKED_DSP_WEIGHTS(of_tap) == 0) {
+        layer->prepare = bits == 4 ? prepare_4 : prepare_2;
+        layer->weight_step = words;
+    } else if (bits == 4) {
+        unpack_weights(layer->weights, 9 * words, 4, bytes);
+        layer->weights = bytes;
+    } else if (bits == 2) {
+        unpack_weights(layer->weights, 9 * words, 2, bytes);
+        layer->weights = bytes;
     }
 }
 
@@ -110,9 +140,8 @@ void mk_depthwise_conv2d_packed_dsp(const mk_depthwise_conv2d_packed_dsp_params 
         .minimum = params->minimum,
         .maximum = params->maximum,
     };
-    set_weights(&layer, params->weight_bits);
     set_input(&layer, params->input_zero_point);
-    set_output(&layer, output, params->output_zero_point);
+    set_weights(&layer, params->weight_bits, set_output(&layer, output, params->output_zero_point));
     mk_depthwise_conv2d_dsp(&layer, output, first_row, last_row);
 }
 

@@ -96,6 +96,7 @@ MK_DSP_UNARY(mk_extend_odd, "sxtb16 %0, %1, ror #8")
 MK_DSP_BINARY(mk_low_halves, "pkhbt %0, %1, %2, lsl #16")
 MK_DSP_BINARY(mk_high_halves, "pkhtb %0, %2, %1, asr #16")
 MK_DSP_BINARY(mk_subtract_pairs, "ssub16 %0, %1, %2")
+MK_DSP_BINARY(mk_subtract_bytes, "ssub8 %0, %1, %2")
 MK_DSP_ACCUMULATE(mk_multiply_pairs, "smlad %0, %1, %2, %3")
 MK_DSP_ACCUMULATE(mk_multiply_low_high, "smlabt %0, %1, %2, %3")
 MK_DSP_ACCUMULATE(mk_multiply_high_low, "smlatb %0, %1, %2, %3")
@@ -166,6 +167,13 @@ static inline uint32_t mk_subtract_pairs(uint32_t a, uint32_t b)
     return mk_low_halves(a - b, (a >> 16) - (b >> 16));
 }
 
+static inline uint32_t mk_subtract_bytes(uint32_t a, uint32_t b)
+{
+    /* The highest bit of each byte keeps what it would lend to itself. */
+    const uint32_t highest = 0x80808080u;
+    return ((a | highest) - (b & ~highest)) ^ ((a ^ ~b) & highest);
+}
+
 static inline int32_t mk_multiply_pairs(uint32_t a, uint32_t b, int32_t sum)
 {
     return sum + mk_low_half(a) * mk_low_half(b) + mk_high_half(a) * mk_high_half(b);
@@ -208,8 +216,8 @@ static inline int32_t mk_halve_to_byte(int32_t value)
 /*
  * Above: mk_extend_even(a) are bytes 0 and 2 of a, signed, as two 16-bit values, mk_extend_odd(a) bytes 1 and 3.
  * mk_low_halves(a, b) is the low half of a, and above it that of b; mk_high_halves the same of their high halves.
- * mk_subtract_pairs is a - b of both halves. mk_multiply_pairs adds both products of two pairs to a sum, the others one
- * product: low_high is a's low with b's high.
+ * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes. mk_multiply_pairs adds both products of two
+ * pairs to a sum, the others one product: low_high is a's low with b's high.
  *
  * mk_multiply_high_rounded(value, doubled, once) is round(value * doubled / 2^32) + once, ties up, where `doubled` is
  * taken for a signed number. Twice a multiplier in [2^30, 2^31) is by 2^32 too small as that, which adding the value
