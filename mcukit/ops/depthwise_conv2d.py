@@ -191,7 +191,7 @@ class DepthwiseConv2dInt8(IntegerOperator):
 
     @property
     def _record_bytes(self) -> int:
-        """MK_DEPTHWISE_DSP_RECORDS"""
+        """Scratch memory for records: MK_DEPTHWISE_DSP_RECORDS."""
         stride = self.window.stride[1]
         return (-(-dsp_columns(self.output_map[1], stride) // 2) * stride + 1) * _RECORD_BYTES
 
