@@ -243,9 +243,11 @@ PACKED_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_average_pool_packed": _pools(AveragePool),
     "mk_concat_packed": _concats(),
     "mk_conv2d_packed": _convolutions(),
+    "mk_conv2d_packed_dsp": _convolutions(),
     "mk_depthwise_conv2d_packed": _depthwises(),
     "mk_depthwise_conv2d_packed_dsp": _dsp_depthwises(),
     "mk_fully_connected_packed": _fully_connecteds(),
+    "mk_fully_connected_packed_dsp": _fully_connecteds(),
     "mk_lookup_packed": tuple(
         Shaped(HardSwish(), ((1, *source),), (), bits) for source in _SOURCES for bits in _MAP_MIXES
     ),

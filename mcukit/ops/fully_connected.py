@@ -135,7 +135,7 @@ class FullyConnectedInt8(IntegerOperator):
     @property
     def _segment(self) -> int:
         least, most = _SEGMENTS
-        return min(max(least, -(-self.arithmetic.weights.shape[1] // 16) * 16), most)
+        return min(max(least, -(-int(self.arithmetic.weights.shape[1]) // 16) * 16), most)
 
 
 @onnx_operator("Gemm")

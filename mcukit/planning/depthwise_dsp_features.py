@@ -187,7 +187,7 @@ def _packed_depthwise(layer: Layer, graph: Graph) -> Counter:
         rows = region.rows
         row = of_columns(region.first_column, region.last_column)
         usual = middle[region.last_row] - middle[region.first_row]
-        unusual, slow_blocks = rows - usual, blocks - made_blocks
+        slow_blocks = blocks - made_blocks
         parts, together = rows * row.parts, usual * row.together * made_blocks
         turns = rows * row.turns * channels
         by_stride = (turns, 0) if stride == 1 else (0, turns)

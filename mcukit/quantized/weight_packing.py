@@ -104,9 +104,9 @@ def pack_field_pairs(filters: Int8Array, groups: int, bits: int, input_bits: int
     """(filters, taps) of 4 or 2 bits as (groups, words of a group): see mk_packed_weights.h.
 
     Words of two pairs of filters alternate; where one pair is left, its words follow each other. Weights of 0 stand
-    beside a lone filter and behind the last taps. The second filter of a pair is stored as two's complement. input_bits:
-    of what the weights are multiplied with: where it is 8, weights of 4 bits are all stored as distances, and the words
-    of each pair follow each other.
+    beside a lone filter and behind the last taps. The second filter of a pair is stored as two's complement.
+    input_bits: of what the weights are multiplied with. Where it is 8, weights of 4 bits are all stored as distances,
+    and the words of each pair follow each other.
     """
     count, taps = filters.shape
     per_group, per_word = count // groups, _taps_of_word(bits)

@@ -96,8 +96,8 @@ static inline __attribute__((always_inline)) void finish(const mk_conv2d_packed_
     } while (0)
 
 /*
- * Add the products of `words` words with two filters over two pixels; of 8 bits, fours of taps. They are not inlined:
- * with the variables of their surroundings they have more than registers hold.
+ * Adds the products of `words` fours of taps with two filters over two pixels. Not inlined: with the variables of its
+ * surroundings it has more than registers hold.
  */
 static __attribute__((noinline)) void multiply_two_bytes(mk_sums *result, const int8_t *w, uint32_t words,
                                                          const int8_t *a, const int8_t *b)
@@ -112,22 +112,18 @@ static __attribute__((noinline)) void multiply_two_bytes(mk_sums *result, const 
     *result = sums;
 }
 
-static __attribute__((noinline)) void multiply_two_of_4_bits(mk_sums *result, mk_pair filters, uint32_t words,
-                                                             uint32_t signs, const int8_t *a, const int8_t *b)
+/* The same for words of fields. bits and signs are constants wherever this is inlined. */
+static inline __attribute__((always_inline)) mk_sums multiply_two_fields(mk_sums sums, mk_pair filters, uint32_t words,
+                                                                         uint32_t bits, uint32_t signs,
+                                                                         const int8_t *a, const int8_t *b)
 {
     const uint32_t *next = filters.words;
-    mk_sums sums = *result;
-    MK_EACH_PAIR_WORD(MULTIPLY_TWO, MK_FOUR_OF_4_BITS);
-    *result = sums;
-}
-
-static __attribute__((noinline)) void multiply_two_of_2_bits(mk_sums *result, mk_pair filters, uint32_t words,
-                                                             uint32_t signs, const int8_t *a, const int8_t *b)
-{
-    const uint32_t *next = filters.words;
-    mk_sums sums = *result;
-    MK_EACH_PAIR_WORD(MULTIPLY_TWO, MK_EIGHT_OF_2_BITS);
-    *result = sums;
+    if (bits == 4) {
+        MK_EACH_WORD_OF_4_BITS(MULTIPLY_TWO);
+    } else {
+        MK_EACH_WORD_OF_2_BITS(MULTIPLY_TWO);
+    }
+    return sums;
 }
 
 /* The same over one pixel. */
@@ -162,24 +158,23 @@ static void one_pixel(const shape *s, const int8_t *a, const void *weights, uint
     }
 }
 
-/* The same for two pixels, whose inputs are a and b. */
-static void two_pixels(const shape *s, const int8_t *a, const int8_t *b, const void *weights, uint32_t channel,
-                       int8_t *out_a, int8_t *out_b)
+/* The same for two pixels, whose inputs are a and b. bits and input_bits are constants wherever this is inlined. */
+static inline __attribute__((always_inline)) void two_pixels(const shape *s, uint32_t bits, uint32_t input_bits,
+                                                             const int8_t *a, const int8_t *b, const void *weights,
+                                                             uint32_t channel, int8_t *out_a, int8_t *out_b)
 {
     const mk_conv2d_packed_params *p = s->params;
-    const uint32_t words = s->words, bits = p->weight_bits;
+    const uint32_t words = s->words, signs = mk_pair_signs(bits, input_bits);
     const int8_t *bytes = weights;
     for (uint32_t i = 0; i < s->filters; i += 2, channel += 2, bytes += 8 * (size_t)words) {
         const bool pair = i + 1 < s->filters;
         const int32_t bias0 = p->bias[channel], bias1 = p->bias[channel + (uint32_t)pair];
         mk_sums sums = {bias0, bias1, bias0, bias1};
-        const mk_pair filters = mk_pair_at(weights, i, s->filters, words, s->is_wide);
         if (bits == 8) {
             multiply_two_bytes(&sums, bytes, words, a, b);
-        } else if (bits == 4) {
-            multiply_two_of_4_bits(&sums, filters, words, s->signs, a, b);
         } else {
-            multiply_two_of_2_bits(&sums, filters, words, s->signs, a, b);
+            const mk_pair filters = mk_pair_at(weights, i, s->filters, words, bits == 4 && input_bits == 8);
+            sums = multiply_two_fields(sums, filters, words, bits, signs, a, b);
         }
         finish(p, channel, sums.a0, sums.b0, out_a, out_b);
         if (pair) {
@@ -191,12 +186,18 @@ static void two_pixels(const shape *s, const int8_t *a, const int8_t *b, const v
 /* The filters of a group for one pixel whose inputs are a or, unless out_b is null, for two. */
 static void multiply(const shape *s, const int8_t *a, const int8_t *b, uint32_t group, int8_t *out_a, int8_t *out_b)
 {
-    const uint32_t channel = group * s->filters;
+    const uint32_t channel = group * s->filters, bits = s->params->weight_bits;
     const void *weights = (const int8_t *)s->params->weights + group * (size_t)s->group_bytes;
     if (out_b == NULL) {
         one_pixel(s, a, weights, channel, out_a);
+    } else if (bits == 8) {
+        two_pixels(s, 8, 8, a, b, weights, channel, out_a, out_b);
+    } else if (bits == 2) {
+        two_pixels(s, 2, 2, a, b, weights, channel, out_a, out_b);
+    } else if (s->is_wide) {
+        two_pixels(s, 4, 8, a, b, weights, channel, out_a, out_b);
     } else {
-        two_pixels(s, a, b, weights, channel, out_a, out_b);
+        two_pixels(s, 4, 4, a, b, weights, channel, out_a, out_b);
     }
 }
 

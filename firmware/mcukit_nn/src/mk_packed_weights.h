@@ -130,21 +130,27 @@ static inline mk_pair mk_pair_at(const void *weights, uint32_t first, uint32_t f
         MK_FOUR_FIELDS(multiply, 2, 4); \
     } while (0)
 
-/* `all(multiply)` for the next word of a pair, and for `words` of them: two a turn, because loops have their price. */
+/* `all(multiply)` for the next word of a pair, and for `words` of them: eight taps a turn, because loops have a price. */
 #define MK_NEXT_PAIR_WORD(multiply, all) \
     do { \
         const uint32_t pair = *next ^ signs; \
         next += filters.step; \
         all(multiply); \
     } while (0)
-#define MK_EACH_PAIR_WORD(multiply, all) \
+#define MK_EACH_WORD_OF_4_BITS(multiply) \
     do { \
         for (; words >= 2; words -= 2) { \
-            MK_NEXT_PAIR_WORD(multiply, all); \
-            MK_NEXT_PAIR_WORD(multiply, all); \
+            MK_NEXT_PAIR_WORD(multiply, MK_FOUR_OF_4_BITS); \
+            MK_NEXT_PAIR_WORD(multiply, MK_FOUR_OF_4_BITS); \
         } \
         if (words != 0) { \
-            MK_NEXT_PAIR_WORD(multiply, all); \
+            MK_NEXT_PAIR_WORD(multiply, MK_FOUR_OF_4_BITS); \
+        } \
+    } while (0)
+#define MK_EACH_WORD_OF_2_BITS(multiply) \
+    do { \
+        for (; words != 0; --words) { \
+            MK_NEXT_PAIR_WORD(multiply, MK_EIGHT_OF_2_BITS); \
         } \
     } while (0)
 
@@ -165,9 +171,9 @@ static inline mk_sums mk_multiply_one(mk_sums sums, mk_pair filters, uint32_t wo
 {
     const uint32_t *next = filters.words;
     if (bits == 4) {
-        MK_EACH_PAIR_WORD(MK_MULTIPLY_ONE, MK_FOUR_OF_4_BITS);
+        MK_EACH_WORD_OF_4_BITS(MK_MULTIPLY_ONE);
     } else {
-        MK_EACH_PAIR_WORD(MK_MULTIPLY_ONE, MK_EIGHT_OF_2_BITS);
+        MK_EACH_WORD_OF_2_BITS(MK_MULTIPLY_ONE);
     }
     return sums;
 }
