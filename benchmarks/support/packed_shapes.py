@@ -97,6 +97,23 @@ _DSP_DEPTHWISE = (
     ((4, 5, 264), (1, 1), (0, 0, 0, 0)),
 )
 
+_ANY_DSP_DEPTHWISE = (
+    ((12, 12, 16), Window((5, 5), pads=(2, 2, 2, 2))),
+    ((14, 14, 8), Window((5, 5), (2, 2), pads=(2, 2, 2, 2))),
+    ((7, 7, 48), Window((5, 5), pads=(2, 2, 2, 2))),
+    ((9, 24, 6), Window((5, 5), (2, 2), pads=(2, 2, 2, 2))),
+    ((10, 10, 8), Window((7, 7), pads=(3, 3, 3, 3))),
+    ((9, 16, 5), Window((7, 7), (1, 2))),
+    ((6, 23, 1), Window((5, 5))),
+    ((8, 9, 3), Window((7, 7), pads=(3, 3, 3, 3))),
+    ((12, 6, 20), Window((9, 5), (2, 1), pads=(4, 2, 4, 2))),
+    ((1, 24, 16), Window((1, 7), pads=(0, 3, 0, 3))),
+    ((10, 10, 12), Window((3, 3), dilation=(2, 2), pads=(2, 2, 2, 2))),
+    ((12, 12, 16), Window((3, 3), (3, 3), pads=SAME_3X3)),
+    ((8, 8, 20), Window((1, 1))),
+    ((4, 40, 7), Window((2, 3))),
+)
+
 _VECTORS = (
     ((1, 256), 10), ((1, 3), 64), ((1, 4, 4, 16), 20), ((1, 7, 5, 3), 9), ((1, 1, 1, 96), 33), ((1, 1000), 3),
     ((1, 12, 2, 5), 16), ((1, 40), 1), ((1, 6, 6, 13), 7), ((1, 5), 100),
@@ -148,6 +165,11 @@ def _dsp_depthwises() -> tuple[Shaped, ...]:
         for source, stride, pads in _DSP_DEPTHWISE
         for _ in range(9)
     )
+
+
+def _any_dsp_depthwises() -> tuple[Shaped, ...]:
+    mixes = cycle(_mixed(len(_MIXES), 5))
+    return tuple(depthwise(*shape, bits=next(mixes)) for shape in _ANY_DSP_DEPTHWISE for _ in range(9))
 
 
 def _fully_connecteds() -> tuple[Shaped, ...]:
@@ -246,6 +268,7 @@ PACKED_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_conv2d_packed_dsp": _convolutions(),
     "mk_depthwise_conv2d_packed": _depthwises(),
     "mk_depthwise_conv2d_packed_dsp": _dsp_depthwises(),
+    "mk_depthwise_conv2d_any_packed_dsp": _any_dsp_depthwises(),
     "mk_fully_connected_packed": _fully_connecteds(),
     "mk_fully_connected_packed_dsp": _fully_connecteds(),
     "mk_lookup_packed": tuple(

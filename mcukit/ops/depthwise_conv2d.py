@@ -2,7 +2,8 @@
 """Convolution of each channel with filters of its own.
 
 Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_s8_dsp.c,
-mk_depthwise_conv2d_any_s8_dsp.c, mk_depthwise_conv2d_packed.c, mk_depthwise_conv2d_packed_dsp.c.
+mk_depthwise_conv2d_any_s8_dsp.c, mk_depthwise_conv2d_packed.c, mk_depthwise_conv2d_packed_dsp.c,
+mk_depthwise_conv2d_any_packed_dsp.c.
 """
 
 from __future__ import annotations
@@ -167,18 +168,13 @@ class DepthwiseConv2dInt8(IntegerOperator):
         )
 
     def dsp_kernel(self) -> Kernel:
-        portable, window = self.kernel(), self.window
-        columns, stride = self.output_map[1], window.stride[1]
+        portable = self.kernel()
         if self.output_map[2] != self.input_channels:
             return portable
         if self._has_records:
-            function = "mk_depthwise_conv2d_s8_dsp"
-            scratch = self._record_bytes
+            function, scratch = "mk_depthwise_conv2d_s8_dsp", self._record_bytes
         else:
-            function = "mk_depthwise_conv2d_any_s8_dsp"
-            rounded = -(-any_dsp_columns(columns, stride) // 4) * 4
-            paired = (rounded - 1) * stride + window.span(1)
-            scratch = -(-window.kernel[0] // 2) * (window.kernel[1] + paired) * _PAIR_BYTES
+            function, scratch = "mk_depthwise_conv2d_any_s8_dsp", self._pair_bytes
         # A core without DSP instructions calls the portable kernel.
         return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
 
@@ -186,14 +182,21 @@ class DepthwiseConv2dInt8(IntegerOperator):
     def _has_records(self) -> bool:
         """Whether it is a usual 3x3 window, which DSP kernels compute from records of two columns each."""
         window = self.window
-        is_usual = window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
-        return is_usual and self.output_map[2] == self.input_channels
+        return window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
 
     @property
     def _record_bytes(self) -> int:
         """Scratch memory for records: MK_DEPTHWISE_DSP_RECORDS."""
         stride = self.window.stride[1]
         return (-(-dsp_columns(self.output_map[1], stride) // 2) * stride + 1) * _RECORD_BYTES
+
+    @property
+    def _pair_bytes(self) -> int:
+        """Scratch memory for pairs of rows, as mk_depthwise_conv2d_any_s8_dsp.h says."""
+        window, stride = self.window, self.window.stride[1]
+        rounded = -(-any_dsp_columns(self.output_map[1], stride) // 4) * 4
+        paired = (rounded - 1) * stride + window.span(1)
+        return -(-window.kernel[0] // 2) * (window.kernel[1] + paired) * _PAIR_BYTES
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         rows = self.arithmetic.weights.reshape(-1, output.channels)
@@ -211,14 +214,19 @@ class DepthwiseConv2dInt8(IntegerOperator):
 
     def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         portable = self.packed_kernel(inputs, output)
-        if not self._has_records:
+        if self.output_map[2] != self.input_channels:
             return portable
-        columns = dsp_columns(self.output_map[1], self.window.stride[1])
-        fields = 0 if output.bits == 8 else -(-columns // 2) * _FIELD_BYTES
-        scratch = self._record_bytes + fields + unpacked_weight_bytes(output.channels, self.weight_bits)
+        stride = self.window.stride[1]
+        if self._has_records:
+            function, scratch = "mk_depthwise_conv2d_packed_dsp", self._record_bytes
+            fields = -(-dsp_columns(output.width, stride) // 2) * _FIELD_BYTES
+            scratch += unpacked_weight_bytes(output.channels, self.weight_bits)
+        else:
+            function, scratch = "mk_depthwise_conv2d_any_packed_dsp", self._pair_bytes
+            fields = 4 * any_dsp_columns(output.width, stride)
+        scratch += 0 if output.bits == 8 else fields
         # A core without DSP instructions calls the portable kernel.
-        scratch = max(portable.scratch_bytes, scratch)
-        return replace(portable, function="mk_depthwise_conv2d_packed_dsp", scratch_bytes=scratch)
+        return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
 
 
 @tflite_operator(BuiltinOperator.DEPTHWISE_CONV_2D)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mcukit.graph.graph import Graph
 from mcukit.graph.region import Region
 from mcukit.ops.depthwise_conv2d import any_dsp_columns, dsp_columns, unpacked_weight_bytes
+from mcukit.ops.window import Window
 from mcukit.planning.feature_counting import (
     Counter,
     KernelFeatures,
@@ -259,6 +260,43 @@ def _made_together(left: int, limit: int, width: int) -> int:
 
 # Any windows.
 
+
+def _any_columns(layer: Layer, graph: Graph) -> Callable[[int, int], tuple[int, int, int, int]]:
+    """What four channels of a row's columns [first, last) take."""
+    window, _, _ = window_axes(layer, graph)
+    stride = window.stride[1]
+
+    @cache
+    def count(first: int, last: int) -> tuple[int, int, int, int]:
+        """(Parts, columns that are paired, turns of four outputs, outputs of shorter turns)."""
+        parts = paired = turns = rest = 0
+        most = any_dsp_columns(last - first, stride)
+        for start in range(first, last, most):
+            outputs = min(most, last - start)
+            rounded = -(-outputs // _OUTPUTS)
+            parts += 1
+            paired += (rounded * _OUTPUTS - 1) * stride + window.span(1)
+            turns += rounded
+            rest += outputs % _OUTPUTS
+        return parts, paired, turns, rest
+
+    return count
+
+
+def _multiplied_columns(window: Window, pairs: int) -> tuple[int, int, int, int]:
+    """_MULTIPLIED for so many pairs of rows: columns of usual windows are multiplied in loops of their own."""
+    has_own_loop = window.dilation[1] == 1 and window.stride[1] <= _STRIDES_WITH_LOOPS
+    width = window.kernel[1]
+    return (
+        pairs,
+        pairs if has_own_loop and width == 5 else 0,
+        pairs if has_own_loop and width == 7 else 0,
+        0 if has_own_loop and width in {5, 7} else pairs * width,
+    )
+
+
+_MULTIPLIED = ("pairs", "columns_of_5", "columns_of_7", "other_columns")
+
 _ANY_DEPTHWISE = (
     "calls",
     "rows",
@@ -271,10 +309,7 @@ _ANY_DEPTHWISE = (
     "lines",
     "turns",
     "last_outputs",
-    "pairs",
-    "columns_of_5",
-    "columns_of_7",
-    "other_columns",
+    *_MULTIPLIED,
 )
 
 
@@ -285,25 +320,11 @@ def _any_depthwise(layer: Layer, graph: Graph) -> Counter:
     """
     window, _, _ = window_axes(layer, graph)
     channels = input_map(layer, graph)[2]
-    stride, width = window.stride[1], window.kernel[1]
-    pairs = -(-window.kernel[0] // 2)
+    width, pairs = window.kernel[1], -(-window.kernel[0] // 2)
     blocks = -(-channels // _CHANNELS)
     lines = channels if channels < _CHANNELS else blocks * _CHANNELS
-    has_own_loop = window.dilation[1] == 1 and stride <= _STRIDES_WITH_LOOPS
 
-    @cache
-    def of_columns(first: int, last: int) -> tuple[int, int, int, int]:
-        """A row's (parts, columns that are paired, turns of four outputs, outputs of shorter turns)."""
-        parts = paired = turns = rest = 0
-        most = any_dsp_columns(last - first, stride)
-        for start in range(first, last, most):
-            outputs = min(most, last - start)
-            rounded = -(-outputs // _OUTPUTS)
-            parts += 1
-            paired += (rounded * _OUTPUTS - 1) * stride + window.span(1)
-            turns += rounded
-            rest += outputs % _OUTPUTS
-        return parts, paired, turns, rest
+    of_columns = _any_columns(layer, graph)
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
         rows = region.rows
@@ -324,10 +345,72 @@ def _any_depthwise(layer: Layer, graph: Graph) -> Counter:
             rows * parts * lines,
             rows * turns * lines,
             rows * rest * lines,
-            multiplied,
-            multiplied if has_own_loop and width == 5 else 0,
-            multiplied if has_own_loop and width == 7 else 0,
-            0 if has_own_loop and width in {5, 7} else multiplied * width,
+            *_multiplied_columns(window, multiplied),
+        )
+
+    return count
+
+
+_ANY_PACKED_DEPTHWISE = (
+    "calls",
+    "rows",
+    "blocks",
+    "paired_rows",
+    "byte_columns",
+    "field_columns",
+    "few_channel_columns",
+    "few_channel_bytes",
+    "byte_taps",
+    "field_taps",
+    "lines",
+    "turns",
+    "last_outputs",
+    *_MULTIPLIED,
+    "packed_blocks",
+    "packed_pixels",
+    "few_channel_pixels",
+)
+
+
+def _any_packed_depthwise(layer: Layer, graph: Graph) -> Counter:
+    """As `_any_depthwise`, but the last channels that don't fill four are a block of their own.
+
+    They are loaded one by one where they have fewer bytes than four channels.
+    """
+    window, _, _ = window_axes(layer, graph)
+    source, target, weight_bits = layer.forms[0], layer.output_form, layer.operator.weight_bits
+    channels, width, pairs = source.channels, window.kernel[1], -(-window.kernel[0] // 2)
+    fours, few = divmod(channels, _CHANNELS)
+    blocks = fours + (few > 0)
+    few_bytes = -(-few * source.bits // 8)
+    whole_blocks = fours + (few > 0 and few_bytes == _CHANNELS * source.bits // 8)
+    loaded = 0 if source.bits == 2 else 2 * few_bytes
+    of_columns = _any_columns(layer, graph)
+
+    def count(region: Region, calls: int) -> tuple[int, ...]:
+        rows = region.rows
+        parts, paired, turns, rest = of_columns(region.first_column, region.last_column)
+        columns, taps = rows * paired * pairs, rows * parts * blocks * pairs * width
+        few_columns = columns * (blocks - whole_blocks)
+        is_packed = target.bits != 8
+        return (
+            calls,
+            rows,
+            rows * parts * blocks,
+            rows * parts * blocks * pairs,
+            columns * whole_blocks if source.bits == 8 else 0,
+            columns * whole_blocks if source.bits != 8 else 0,
+            few_columns,
+            few_columns * loaded,
+            taps if weight_bits == 8 else 0,
+            taps if weight_bits != 8 else 0,
+            rows * parts * channels,
+            rows * turns * channels,
+            rows * rest * channels,
+            *_multiplied_columns(window, rows * turns * channels * pairs),
+            rows * parts * blocks if is_packed else 0,
+            region.pixels * fours if is_packed else 0,
+            region.pixels * (few > 0) if is_packed else 0,
         )
 
     return count
@@ -338,6 +421,7 @@ DEPTHWISE_DSP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
         "mk_depthwise_conv2d_s8_dsp": KernelFeatures(_DEPTHWISE_CONV2D, _depthwise_conv2d),
         "mk_depthwise_conv2d_any_s8_dsp": KernelFeatures(_ANY_DEPTHWISE, _any_depthwise),
         "mk_depthwise_conv2d_packed_dsp": KernelFeatures(_PACKED_DEPTHWISE, _packed_depthwise),
+        "mk_depthwise_conv2d_any_packed_dsp": KernelFeatures(_ANY_PACKED_DEPTHWISE, _any_packed_depthwise),
     }
 )
 """By kernel function."""

@@ -137,6 +137,16 @@ mk_depthwise_pack mk_depthwise_pack_4, mk_depthwise_pack_2;
         store(3, mk_extend_odd(high)); \
     } while (0)
 
+/*
+ * Four weights as bytes. four: their word of 4 or 2 bits, shifted so that its lowest fields are channels 0 and 1 of
+ * four, and channels 2 and 3 in the high half.
+ */
+static inline uint32_t mk_depthwise_unpack(uint32_t four, uint32_t bits)
+{
+    const uint32_t even = 0x00010001u * ((1u << bits) - 1);
+    return mk_subtract_bytes((four & even) | (four & even << bits) << (8 - bits), 0x01010101u << (bits - 1));
+}
+
 /* Four channels, bytes, of both columns of three rows, [row][column], as records. */
 static inline void mk_depthwise_split(const uint32_t words[6], mk_depthwise_record *out)
 {

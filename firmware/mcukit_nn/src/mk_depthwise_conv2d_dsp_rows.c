@@ -5,6 +5,7 @@
 #if MK_DSP
 
 #include "mk_depthwise_conv2d_s8_dsp.h"
+#include "mk_packed.h"
 
 #define CHANNELS MK_DEPTHWISE_DSP_CHANNELS
 
@@ -188,33 +189,6 @@ static void compute_columns(const layer *s, const int8_t *const rows[3], int32_t
     }
 }
 
-/* Limits `pixels` pixels of 4 or 2 bits; values are meant as they are stored. */
-static __attribute__((noinline)) void limit_fields(const layer *s, uint32_t pixels, int8_t *out)
-{
-    const uint32_t bits = s->output_bits, mask = (1u << bits) - 1;
-    const int32_t offset = 1 << (bits - 1);
-    for (; pixels != 0; --pixels, out += s->out_step) {
-        for (uint32_t bit = 0; bit < s->channels * bits; bit += bits) {
-            uint8_t *byte = (uint8_t *)out + bit / 8;
-            const uint32_t shift = bit % 8;
-            const int32_t value = (int32_t)(*byte >> shift & mask) - offset;
-            const uint32_t limited = (uint32_t)(mk_clamp(value, s->minimum, s->maximum) + offset);
-            *byte = (uint8_t)((*byte & ~(mask << shift)) | limited << shift);
-        }
-    }
-}
-
-/* Limits outputs where an activation allows fewer values than their bits hold. */
-static void limit(const layer *s, uint32_t pixels, int8_t *out)
-{
-    const int32_t half = 1 << (s->output_bits - 1);
-    if (s->output_bits == 8) {
-        mk_limit_bytes(out, pixels * s->channels, s->minimum, s->maximum);
-    } else if (s->minimum > -half || s->maximum < half - 1) {
-        limit_fields(s, pixels, out);
-    }
-}
-
 static void compute_row(const layer *s, const mk_map *output, int32_t y)
 {
     const mk_window *w = s->window;
@@ -232,7 +206,7 @@ static void compute_row(const layer *s, const mk_map *output, int32_t y)
         }
         pixels = output->columns - first < most ? output->columns - first : most;
         compute_columns(s, rows, left, pixels, out);
-        limit(s, pixels, out);
+        mk_limit_pixels(out, pixels, s->out_step, s->channels, s->output_bits, s->minimum, s->maximum);
     }
 }
 

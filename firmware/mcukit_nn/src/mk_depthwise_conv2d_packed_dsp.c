@@ -91,19 +91,15 @@ static uint32_t *set_output(mk_depthwise_dsp_layer *layer, const mk_map *output,
     return next;
 }
 
-/* Weights of 4 or 2 bits as bytes, all channels of a tap and then those of the next one; where they end. */
-static uint32_t *unpack_weights(const uint32_t *words, uint32_t count, uint32_t bits, uint32_t *out)
+/* `count` words of weights of 4 or 2 bits as bytes, all channels of a tap and then those of the next one. */
+static inline void unpack_weights(const uint32_t *words, uint32_t count, uint32_t bits, uint32_t *out)
 {
-    const uint32_t even = 0x00010001u * ((1u << bits) - 1), odd = even << bits, offset = 0x01010101u << (bits - 1);
     for (; count != 0; --count) {
         const uint32_t word = *words++;
-        /* Channels 0 and 2 of four are the lower fields of both halves, 1 and 3 the next ones. */
         for (uint32_t shift = 0; shift < 16; shift += 2 * bits) {
-            const uint32_t four = word >> shift;
-            *out++ = mk_subtract_bytes((four & even) | (four & odd) << (8 - bits), offset);
+            *out++ = mk_depthwise_unpack(word >> shift, bits);
         }
     }
-    return out;
 }
 
 /* Weights that are few are unpacked at once for all rows of a call, others for each row; to `bytes`. */

@@ -116,6 +116,21 @@ static inline int32_t mk_halve_to_byte(int32_t value)
     return result;
 }
 
+/* The same as near as fields of 4 or 2 bits, which have no sign, come to it. */
+static inline int32_t mk_halve_to_4_bits(int32_t value)
+{
+    int32_t result;
+    __asm__("usat %0, #4, %1, asr #1" : "=r"(result) : "r"(value));
+    return result;
+}
+
+static inline int32_t mk_halve_to_2_bits(int32_t value)
+{
+    int32_t result;
+    __asm__("usat %0, #2, %1, asr #1" : "=r"(result) : "r"(value));
+    return result;
+}
+
 static inline int32_t mk_to_byte(int32_t value)
 {
     int32_t result;
@@ -208,6 +223,16 @@ static inline int32_t mk_to_half(int32_t value)
 static inline int32_t mk_halve_to_byte(int32_t value)
 {
     return mk_to_byte(value >> 1);
+}
+
+static inline int32_t mk_halve_to_4_bits(int32_t value)
+{
+    return mk_clamp(value >> 1, 0, 15);
+}
+
+static inline int32_t mk_halve_to_2_bits(int32_t value)
+{
+    return mk_clamp(value >> 1, 0, 3);
 }
 
 #endif

@@ -206,3 +206,30 @@ void mk_pack(const int8_t *values, uint32_t channels, uint32_t bits, int8_t *pix
         }
     }
 }
+
+/* Channel `channel` of a pixel of 4 or 2 bits, which is meant as it is stored. */
+static void limit_field(int8_t *pixel, uint32_t channel, uint32_t bits, int32_t minimum, int32_t maximum)
+{
+    uint8_t *const byte = (uint8_t *)pixel + channel * bits / 8;
+    const uint32_t shift = channel * bits % 8, mask = (1u << bits) - 1;
+    const uint32_t limited = (uint32_t)mk_clamp((int32_t)(*byte >> shift & mask), minimum, maximum);
+    *byte = (uint8_t)((*byte & ~(mask << shift)) | limited << shift);
+}
+
+void mk_limit_pixels(int8_t *pixel, uint32_t pixels, uint32_t step, uint32_t channels, uint32_t bits, int32_t minimum,
+                     int32_t maximum)
+{
+    const int32_t half = (int32_t)(1u << (bits - 1)), offset = mk_packed_offset(bits);
+    if (minimum <= -half && maximum >= half - 1) {
+        return;
+    }
+    for (; pixels != 0; --pixels, pixel += step) {
+        for (uint32_t channel = 0; channel < channels; ++channel) {
+            if (bits == 8) {
+                pixel[channel] = (int8_t)mk_clamp(pixel[channel], minimum, maximum);
+            } else {
+                limit_field(pixel, channel, bits, minimum + offset, maximum + offset);
+            }
+        }
+    }
+}

@@ -58,4 +58,8 @@ void mk_add_stored(const int8_t *in, uint32_t pixels, uint32_t channels, uint32_
 /* Values, which fit `bits`, into a pixel. Every byte of it is written; bits behind the last channel become 0. */
 void mk_pack(const int8_t *values, uint32_t channels, uint32_t bits, int8_t *pixel);
 
+/* Limits pixels, `step` bytes apart, where an activation allows fewer values than their bits hold. bits: 8, 4 or 2. */
+void mk_limit_pixels(int8_t *pixel, uint32_t pixels, uint32_t step, uint32_t channels, uint32_t bits, int32_t minimum,
+                     int32_t maximum);
+
 #endif
