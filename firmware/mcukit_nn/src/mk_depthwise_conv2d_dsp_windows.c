@@ -31,12 +31,13 @@ static const int8_t *input_row(const mk_depthwise_windows *s, uint32_t row, uint
     return mk_row(s->input, y) - (size_t)s->input->first_column * s->pixel_bytes + c * s->bits / 8;
 }
 
-#define PAIR_COLUMNS(bits, pair_pixels) \
+#define PAIR_COLUMNS(bits, mask_of_fields, pair_pixels) \
     uint32_t *mk_depthwise_pair_columns_##bits(mk_depthwise_source upper, mk_depthwise_source lower, uint32_t count, \
                                                uint32_t *out, uint32_t step) \
     { \
         uint32_t *third = out + 2 * step; \
-        const uint32_t *const end = out + count; \
+        const uint32_t *const end = out + count, mask = mk_in_register(mask_of_fields); \
+        (void)mask; \
         for (; out != end; upper.pixel += upper.step, lower.pixel += lower.step, ++out, ++third) { \
             pair_pixels(upper.pixel, lower.pixel); \
         } \
@@ -54,7 +55,7 @@ static const int8_t *input_row(const mk_depthwise_windows *s, uint32_t row, uint
     } while (0)
 #define PAIR_FIELDS(bits, a, b) \
     do { \
-        const uint32_t fields = mk_low_halves((a), (b)), mask = 0x00010001u * ((1u << (bits)) - 1); \
+        const uint32_t fields = mk_low_halves((a), (b)); \
         *out = fields & mask; \
         out[step] = fields >> (bits) & mask; \
         *third = fields >> 2 * (bits) & mask; \
@@ -70,9 +71,9 @@ static inline uint32_t load_half(const int8_t *bytes)
     return half;
 }
 
-PAIR_COLUMNS(8, PAIR_BYTES)
-PAIR_COLUMNS(4, PAIR_4)
-PAIR_COLUMNS(2, PAIR_2)
+PAIR_COLUMNS(8, 0, PAIR_BYTES)
+PAIR_COLUMNS(4, 0x000F000Fu, PAIR_4)
+PAIR_COLUMNS(2, 0x00030003u, PAIR_2)
 
 /* The same with fewer channels. */
 static __attribute__((noinline)) void pair_few_channels(mk_depthwise_load_pixel *load, mk_depthwise_source upper,
@@ -151,7 +152,6 @@ void mk_depthwise_pair_weights_8(const mk_depthwise_windows *s, uint32_t c)
 /* store_pairs of fields, the lowest ones being those of channels 0 and 1 and, in the high half, 2 and 3. */
 #define STORE_FIELDS(bits, upper, lower, out, step) \
     do { \
-        const uint32_t mask = 0x00010001u * ((1u << (bits)) - 1), offset = 0x00010001u << ((bits) - 1); \
         const uint32_t first = (upper), second = (lower); \
         const uint32_t low = mk_low_halves(first, second), high = mk_high_halves(first, second); \
         (out)[0] = mk_subtract_pairs(low & mask, offset); \
@@ -165,12 +165,14 @@ void mk_depthwise_pair_weights_8(const mk_depthwise_windows *s, uint32_t c)
 
 void mk_depthwise_pair_weights_4(const mk_depthwise_windows *s, uint32_t c)
 {
+    const uint32_t mask = 0x000F000Fu, offset = 0x00080008u;
     const uint32_t shift = c % 8 * 2;
     PAIR_WEIGHTS((const int8_t *)s->constants + c / 8 * 4, LOAD_FIELDS, 0x88888888u, STORE_4);
 }
 
 void mk_depthwise_pair_weights_2(const mk_depthwise_windows *s, uint32_t c)
 {
+    const uint32_t mask = 0x00030003u, offset = 0x00020002u;
     const uint32_t shift = c % 16;
     PAIR_WEIGHTS((const int8_t *)s->constants + c / 16 * 4, LOAD_FIELDS, 0xAAAAAAAAu, STORE_2);
 }

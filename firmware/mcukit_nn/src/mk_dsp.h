@@ -108,6 +108,13 @@ static inline int32_t mk_multiply_high_rounded(int32_t value, uint32_t doubled, 
     return result;
 }
 
+/* A constant that stays in a register: as an immediate it would leave no room for a shift in the instruction. */
+static inline uint32_t mk_in_register(uint32_t constant)
+{
+    __asm__("" : "+r"(constant));
+    return constant;
+}
+
 /* `value` / 2, rounded down, as near as 8 bits come to it. */
 static inline int32_t mk_halve_to_byte(int32_t value)
 {
@@ -223,6 +230,11 @@ static inline int32_t mk_to_half(int32_t value)
 static inline int32_t mk_halve_to_byte(int32_t value)
 {
     return mk_to_byte(value >> 1);
+}
+
+static inline uint32_t mk_in_register(uint32_t constant)
+{
+    return constant;
 }
 
 static inline int32_t mk_halve_to_4_bits(int32_t value)
