@@ -130,7 +130,7 @@ def window_counter(
         border = existing * (region.columns - inner) * groups
         if is_taken:
             # The last pixel of a block that is not full is taken for those that are missing too.
-            border = border * gathered * PIXELS // (region.pixels * groups)
+            border += (gathered * PIXELS - region.pixels * groups) * kernel_rows
         border_columns = border * kernel_columns
         counts = (
             calls,

@@ -58,8 +58,9 @@ WITH_DSP = tuple(
     case for case in (*BYTES, *TAILS) if isinstance(case.operator, Add | Conv2d | DepthwiseConv2d | FullyConnected)
 )
 CASES = (
-    *((case, KernelSet.PORTABLE) for case in (*BYTES, *PACKED)),
+    *((case, KernelSet.PORTABLE) for case in BYTES),
     *((case, KernelSet.DSP) for case in WITH_DSP),
+    *zip(PACKED, itertools.cycle(KernelSet)),
 )
 SOURCE = firmware_dir() / "mcukit_nn" / "src"
 BESIDE = 5

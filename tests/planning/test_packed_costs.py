@@ -44,12 +44,13 @@ from mcukit.planning.costs import load_costs
 from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.planning.packed_filter_features import SEGMENT_FILTERS
 from mcukit.planning.planner import plan_layers
-from mcukit.quantized.integer import IntegerModel, Layer
+from mcukit.quantized.integer import IntegerModel, Layer, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision, quantization_groups, widest_choice
 from mcukit.quantized.quantize import quantize_graph
 from mcukit.resources import firmware_dir
+from mcukit.workflow.kernels import kernels_for_target
 from tests.ops.harness import Case, case_graph
 
 EMULATED = tuple(sorted(target.name for target in TARGETS.values() if target.emulated))
@@ -401,9 +402,11 @@ def mixed() -> tuple[IntegerModel, np.ndarray]:
 def test_estimates_of_a_mixed_network_are_near_the_emulators_counts(
     mixed: tuple[IntegerModel, np.ndarray], target: str
 ) -> None:
-    model, inputs = mixed
+    kernels = kernels_for_target(target)
+    model, inputs = with_kernels(mixed[0], kernels), mixed[1]
     functions = {layer.kernel.function for layer in model.steps if layer.kernel is not None and layer.is_packed}
-    assert {"mk_conv2d_packed", "mk_depthwise_conv2d_packed", "mk_add_packed"} <= functions
+    suffix = "_dsp" if kernels is KernelSet.DSP else ""
+    assert {f"mk_conv2d_packed{suffix}", f"mk_fully_connected_packed{suffix}", "mk_add_packed"} <= functions
     with tempfile.TemporaryDirectory() as folder:
         for name, text in generate_c(model, plan_layers(model)).items():
             Path(folder, name).write_text(text)

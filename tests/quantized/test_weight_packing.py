@@ -10,6 +10,7 @@ from mcukit.quantized.weight_packing import (
     pack_field_pairs,
     pack_filter_pairs,
     pack_weights,
+    safe_sum_taps,
     weight_array,
     whole_words,
 )
@@ -129,3 +130,30 @@ def test_filters_take_no_more_than_whole_words_of_pairs(bits: int, elements: int
     array = filter_array(np.zeros((6, 18), np.int8), 1, bits, 8)
     assert array.values.size == elements
     assert array.c_type == ("int8_t" if bits == 8 else "uint32_t")
+
+
+@pytest.mark.parametrize(("bits", "input_bits"), [(4, 4), (4, 2), (2, 8), (2, 4), (2, 2)])
+@pytest.mark.parametrize("spread", [0.5, 2.0, 7.0, 1000.0])
+def test_sums_are_moved_as_late_as_their_bits_allow(bits: int, input_bits: int, spread: float) -> None:
+    limit, offset, word = (1 << (bits - 1)) - 1, 1 << (bits - 1), 16 // bits
+    values = np.random.default_rng(bits).normal(0, spread, (6, 200))
+    weights = np.clip(np.rint(values), -limit, limit).astype(np.int8)
+    # Inputs of 8 bits have a sign: sums begin in the middle of their range.
+    largest, room = (128, 1 << 13) if input_bits == 8 else ((1 << input_bits) - 1, (1 << (16 - bits)) - 1)
+    stored = weights[::2].astype(int) + offset
+
+    def fits(taps: int) -> bool:
+        sums = [stored[:, first : first + taps].sum(axis=1) * largest for first in range(0, 200, word)]
+        return int(np.max(sums)) <= room
+
+    taps = safe_sum_taps(weights, 1, bits, input_bits)
+
+    assert taps % word == 0
+    assert fits(taps)
+    assert taps >= 200 or not fits(taps + word)
+
+
+@pytest.mark.parametrize("value", [7, -7, 0])
+def test_equal_weights_are_summed_up_to_what_they_allow(value: int) -> None:
+    taps = safe_sum_taps(np.full((2, 400), value, np.int8), 1, 4, 4)
+    assert taps == {7: 16, -7: 272, 0: 32}[value]  # 15 * 15 * 18 < 2^12, 15 * 273 < 2^12, 15 * 8 * 34 < 2^12
