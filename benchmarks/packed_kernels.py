@@ -3,8 +3,8 @@
 
     python benchmarks/packed_kernels.py                      writes benchmarks/results/packed_kernels.md
 
-The counts are the emulator's own, not estimates. The file is the same byte for byte whenever compiler, emulator and
-mcukit are.
+Kernels with weights are those of the DSP set, and beside them the portable ones. The counts are the emulator's own, not
+estimates. The file is the same byte for byte whenever compiler, emulator and mcukit are.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.concat import Concat
 from mcukit.ops.window import Window
+from mcukit.planning.kernel_features import KERNEL_FEATURES
+from mcukit.quantized.kernel_sets import KernelSet
 
 RESULT = Path(__file__).resolve().parent / "results" / "packed_kernels.md"
 TARGET = "cortex-m4"
 
-_WEIGHTED_BITS = ((8, 8), (8, 4), (4, 8), (4, 4), (2, 8), (2, 2))
+_WEIGHTED_BITS = ((8, 8), (8, 4), (8, 2), (4, 8), (4, 4), (4, 2), (2, 8), (2, 4), (2, 2))
 """Of maps and of weights."""
 
 _MAP_BITS = (8, 4, 2)
@@ -37,6 +39,7 @@ _MAP = (1, 12, 12, 64)
 
 _WEIGHTED = (
     ("conv2d", "1x1, 64 to 64 channels, 12x12", conv(_MAP[1:], 64, Window((1, 1)))),
+    ("conv2d", "1x1, 96 to 24 channels, 12x12", conv((12, 12, 96), 24, Window((1, 1)))),
     ("conv2d", "3x3, 32 to 32 channels, 12x12", conv((12, 12, 32), 32, Window((3, 3), pads=SAME_3X3))),
     ("depthwise_conv2d", "3x3, 64 channels, 12x12", depthwise(_MAP[1:], Window((3, 3), pads=SAME_3X3))),
     ("fully_connected", "256 to 10", fully_connected((1, 256), 10)),
@@ -67,10 +70,17 @@ def main(output: Path) -> None:
 
 def _render() -> str:
     version = versions(TARGET)
-    weighted = [
-        (f"{name} {shape}", *_cells(name, name, [replace(shaped, bits=(m, m, w)) for m, w in _WEIGHTED_BITS]))
-        for name, shape, shaped in _WEIGHTED
-    ]
+    weighted = {
+        kernels: [
+            (
+                f"{name} {shape}",
+                *_cells(name, name, [replace(shaped, bits=(m, m, w)) for m, w in _WEIGHTED_BITS], kernels),
+            )
+            for name, shape, shaped in _WEIGHTED
+        ]
+        for kernels in KernelSet
+    }
+    header = ("kernel", *(f"{maps}/{weights}" for maps, weights in _WEIGHTED_BITS))
     unweighted = [
         (f"{name} {shape}", *_cells(name, packed, [replace(shaped, bits=(bits, bits, 8)) for bits in _MAP_BITS]))
         for name, packed, shape, shaped in _UNWEIGHTED
@@ -81,9 +91,13 @@ Instructions on {TARGET}, counted in the emulator by `python benchmarks/packed_k
 those of the int8 kernel. Maps have the same bits on both sides of the kernel. Made with
 {version["compiler"]} and {version["emulator"]}.
 
-Instructions per multiply-accumulate, by bits of maps / bits of weights:
+Instructions per multiply-accumulate with DSP kernels, by bits of maps / bits of weights:
 
-{table(("kernel", *(f"{maps}/{weights}" for maps, weights in _WEIGHTED_BITS)), weighted)}
+{table(header, weighted[KernelSet.DSP])}
+
+The same with portable kernels:
+
+{table(header, weighted[KernelSet.PORTABLE])}
 
 Instructions per output value, by bits of maps:
 
@@ -91,13 +105,21 @@ Instructions per output value, by bits of maps:
 """
 
 
-def _cells(name: str, packed: str, shapes: Sequence[Shaped]) -> list[str]:
-    """What each shape costs; the first one has 8 bits everywhere and calls mk_<name>_s8, others mk_<packed>_packed."""
-    wide = count_kernel(f"mk_{name}_s8", shapes[:1], TARGET)
-    narrow = count_kernel(f"mk_{packed}_packed", shapes[1:], TARGET)
+def _cells(name: str, packed: str, shapes: Sequence[Shaped], kernels: KernelSet = KernelSet.PORTABLE) -> list[str]:
+    """What each shape costs. The first one has 8 bits everywhere and calls mk_<name>_s8, others mk_<packed>_packed.
+
+    kernels: the set; where it has no kernel of its own for a shape, that of the portable set is called.
+    """
+    wide = count_kernel(_of_set(f"mk_{name}_s8", kernels), shapes[:1], TARGET)
+    narrow = count_kernel(_of_set(f"mk_{packed}_packed", kernels), shapes[1:], TARGET)
     int8 = wide[0].instructions
     units = _units(shapes[0])
     return [f"{s.instructions / units:.2f} ({s.instructions / int8:.2f}x)" for s in (*wide, *narrow)]
+
+
+def _of_set(function: str, kernels: KernelSet) -> str:
+    own = f"{function}_{kernels}"
+    return own if own in KERNEL_FEATURES else function
 
 
 def _units(shaped: Shaped) -> int:

@@ -75,6 +75,45 @@ _DEPTHWISE = (
     ((5, 1, 2), Window((1, 1)), 1),
 )
 
+# 3x3 windows of DSP kernels: rows, parts, borders, channels that leave some over, and so many that weights stay packed.
+_DSP_DEPTHWISE = (
+    ((24, 24, 8), (1, 1), SAME_3X3),
+    ((24, 24, 16), (2, 2), (0, 0, 1, 1)),
+    ((12, 12, 32), (1, 1), SAME_3X3),
+    ((12, 12, 24), (2, 2), (0, 0, 1, 1)),
+    ((6, 6, 64), (1, 1), SAME_3X3),
+    ((7, 7, 40), (2, 2), SAME_3X3),
+    ((3, 3, 64), (1, 1), SAME_3X3),
+    ((3, 70, 4), (1, 1), SAME_3X3),
+    ((3, 80, 8), (1, 2), (0, 0, 0, 1)),
+    ((1, 24, 8), (1, 1), SAME_3X3),
+    ((2, 12, 16), (1, 1), SAME_3X3),
+    ((9, 24, 2), (1, 1), SAME_3X3),
+    ((8, 9, 3), (2, 2), SAME_3X3),
+    ((9, 11, 5), (1, 1), SAME_3X3),
+    ((6, 9, 7), (1, 1), SAME_3X3),
+    ((1, 1, 40), (1, 1), SAME_3X3),
+    ((3, 3, 3), (1, 1), (0, 0, 0, 0)),
+    ((4, 5, 264), (1, 1), (0, 0, 0, 0)),
+)
+
+_ANY_DSP_DEPTHWISE = (
+    ((12, 12, 16), Window((5, 5), pads=(2, 2, 2, 2))),
+    ((14, 14, 8), Window((5, 5), (2, 2), pads=(2, 2, 2, 2))),
+    ((7, 7, 48), Window((5, 5), pads=(2, 2, 2, 2))),
+    ((9, 24, 6), Window((5, 5), (2, 2), pads=(2, 2, 2, 2))),
+    ((10, 10, 8), Window((7, 7), pads=(3, 3, 3, 3))),
+    ((9, 16, 5), Window((7, 7), (1, 2))),
+    ((6, 23, 1), Window((5, 5))),
+    ((8, 9, 3), Window((7, 7), pads=(3, 3, 3, 3))),
+    ((12, 6, 20), Window((9, 5), (2, 1), pads=(4, 2, 4, 2))),
+    ((1, 24, 16), Window((1, 7), pads=(0, 3, 0, 3))),
+    ((10, 10, 12), Window((3, 3), dilation=(2, 2), pads=(2, 2, 2, 2))),
+    ((12, 12, 16), Window((3, 3), (3, 3), pads=SAME_3X3)),
+    ((8, 8, 20), Window((1, 1))),
+    ((4, 40, 7), Window((2, 3))),
+)
+
 _VECTORS = (
     ((1, 256), 10), ((1, 3), 64), ((1, 4, 4, 16), 20), ((1, 7, 5, 3), 9), ((1, 1, 1, 96), 33), ((1, 1000), 3),
     ((1, 12, 2, 5), 16), ((1, 40), 1), ((1, 6, 6, 13), 7), ((1, 5), 100),
@@ -117,6 +156,20 @@ def _convolutions() -> tuple[Shaped, ...]:
 def _depthwises() -> tuple[Shaped, ...]:
     mixes = cycle(_mixed(len(_MIXES), 5))
     return tuple(depthwise(*shape, next(mixes)) for shape in _DEPTHWISE for _ in range(11))
+
+
+def _dsp_depthwises() -> tuple[Shaped, ...]:
+    mixes = cycle(_mixed(len(_MIXES), 5))
+    return tuple(
+        depthwise(source, Window((3, 3), stride, pads=pads), bits=next(mixes))
+        for source, stride, pads in _DSP_DEPTHWISE
+        for _ in range(9)
+    )
+
+
+def _any_dsp_depthwises() -> tuple[Shaped, ...]:
+    mixes = cycle(_mixed(len(_MIXES), 5))
+    return tuple(depthwise(*shape, bits=next(mixes)) for shape in _ANY_DSP_DEPTHWISE for _ in range(9))
 
 
 def _fully_connecteds() -> tuple[Shaped, ...]:
@@ -212,8 +265,12 @@ PACKED_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_average_pool_packed": _pools(AveragePool),
     "mk_concat_packed": _concats(),
     "mk_conv2d_packed": _convolutions(),
+    "mk_conv2d_packed_dsp": _convolutions(),
     "mk_depthwise_conv2d_packed": _depthwises(),
+    "mk_depthwise_conv2d_packed_dsp": _dsp_depthwises(),
+    "mk_depthwise_conv2d_any_packed_dsp": _any_dsp_depthwises(),
     "mk_fully_connected_packed": _fully_connecteds(),
+    "mk_fully_connected_packed_dsp": _fully_connecteds(),
     "mk_lookup_packed": tuple(
         Shaped(HardSwish(), ((1, *source),), (), bits) for source in _SOURCES for bits in _MAP_MIXES
     ),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution over rows and columns, with groups and dilation.
 
-Kernels: firmware/mcukit_nn/src/mk_conv2d_s8.c, mk_conv2d_s8_dsp.c, mk_conv2d_s8_mve.c, mk_conv2d_packed.c.
+Kernels: firmware/mcukit_nn/src/mk_conv2d_s8.c, mk_conv2d_s8_dsp.c, mk_conv2d_s8_mve.c, mk_conv2d_packed.c,
+mk_conv2d_packed_dsp.c.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.ops.window import Window
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
-from mcukit.quantized.weight_packing import pack_filter_pairs, whole_words
+from mcukit.quantized.weight_packing import (
+    filter_array,
+    pack_filter_pairs,
+    safe_sum_taps,
+    taps_of_words,
+    whole_words,
+)
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -158,19 +165,52 @@ class Conv2dInt8(IntegerOperator):
         return self.window.kernel == (1, 1) and self.window.is_valid()
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        weights, bits = self.arithmetic.weights, self.weight_bits
-        filters_of_taps = weights.reshape(weights.shape[0], -1)
-        taps = filters_of_taps.shape[1]
-        window_bytes = whole_words(taps, bits)
-        only_pixels = self._reads_single_pixels and self.groups == 1
-        if only_pixels and inputs[0].bits == 8 and taps == window_bytes:
+        return self._packed_kernel("mk_conv2d_packed", inputs, output, _PAIR_SCRATCH)
+
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        source = inputs[0].bits
+        if self.weight_bits != 8 and not self._fits_shared_sums(source):
+            return self.packed_kernel(inputs, output)
+        scratch = self._packed_dsp_scratch(inputs[0], output)
+        # A core without DSP instructions calls the portable kernel, which has to do with the same memory if it can.
+        kernel = self._packed_kernel("mk_conv2d_packed_dsp", inputs, output, scratch)
+        fields = kernel.fields
+        if self.weight_bits == 2 or (self.weight_bits == 4 and source != 8):
+            taps = safe_sum_taps(self._filters_of_taps, self.groups, self.weight_bits, source)
+            fields = (*fields, Field("sum_taps", taps))
+        return replace(kernel, fields=fields, scratch_bytes=max(kernel.scratch_bytes, scratch))
+
+    def _fits_shared_sums(self, input_bits: int) -> bool:
+        """Whether 32 bits hold what mk_conv2d_packed_dsp adds up of weights of 4 and 2 bits, with any inputs.
+
+        It adds up two filters at a time, or, of 4 bits with inputs of 8, products that are 2^8 times as large and
+        the surplus of weights as they are stored.
+        """
+        weights, bits = self._filters_of_taps.astype(np.int64), self.weight_bits
+        largest = 128 if input_bits == 8 else (1 << input_bits) - 1
+        if bits == 4 and input_bits == 8:
+            sums = (weights + 8).sum(axis=1) + 8 * whole_words(weights.shape[1], 8)
+            return largest * int(sums.max(initial=0)) < 1 << 23
+        return largest * int(np.abs(weights).sum(axis=1).max(initial=0)) + 1 < 1 << (15 + bits)
+
+    @property
+    def _filters_of_taps(self) -> npt.NDArray[np.int8]:
+        return self.arithmetic.weights.reshape(self.arithmetic.weights.shape[0], -1)
+
+    def _packed_kernel(self, function: str, inputs: Sequence[MapForm], output: MapForm, pair_scratch: int) -> Kernel:
+        """pair_scratch: the most bytes of scratch memory for which two pixels are computed at a time."""
+        rows, bits = self._filters_of_taps, self.weight_bits
+        taps = rows.shape[1]
+        window_bytes = taps_of_words(taps, bits)
+        if self._reads_single_pixels and self.groups == 1 and inputs[0].bits == 8 and taps == window_bytes:
             window_bytes = 0  # read where they lie
         pixel = window_bytes + (0 if output.bits == 8 else output.channels)
-        pixels = 2 if output.width > 1 and 2 * pixel <= _PAIR_SCRATCH else 1
+        pixels = 2 if output.width > 1 and 2 * pixel <= pair_scratch else 1
+        packed = filter_array(rows, self.groups, bits, inputs[0].bits)
         return Kernel(
-            "mk_conv2d_packed",
+            function,
             (
-                *self.arithmetic.packed_fields(filters_of_taps, "[output channel]", inputs[0].bits, axis=0),
+                *self.arithmetic.packed_fields(packed, inputs[0].bits, axis=0),
                 *filters.window_fields(self.window),
                 Field("groups", self.groups),
                 Field("pixels", pixels),
@@ -178,6 +218,20 @@ class Conv2dInt8(IntegerOperator):
             scratch_bytes=pixels * pixel,
             takes_scratch=True,
         )
+
+    def _packed_dsp_scratch(self, source: MapForm, output: MapForm) -> int:
+        """As mk_conv2d_packed_dsp.h says, for itself alone."""
+        rows, columns, depth = self.arithmetic.weights.shape[1:]
+        in_bytes = depth * source.bits % 8 == 0
+        segment = columns * depth * source.bits // 8 if in_bytes else columns * depth
+        bytes_of_four = source.bits // 2 if in_bytes else 4
+        copied = segment if segment % bytes_of_four == 0 or rows == 1 else rows * segment
+        copies = 0 if self._reads_single_pixels and in_bytes else 3 * whole_words(copied, 8)
+        half = 1 << (output.bits - 1)
+        is_limited = self.arithmetic.minimum > -half or self.arithmetic.maximum < half - 1
+        has_values = output.bits != 8 and (is_limited or output.channels // self.groups * output.bits % 8 != 0)
+        values = whole_words(3 * output.channels, 8) if has_values else 0
+        return 6 * taps_of_words(rows * columns * depth, self.weight_bits) + values + copies
 
 
 @onnx_operator("Conv")

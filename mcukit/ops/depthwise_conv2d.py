@@ -2,12 +2,13 @@
 """Convolution of each channel with filters of its own.
 
 Kernels: firmware/mcukit_nn/src/mk_depthwise_conv2d_s8.c, mk_depthwise_conv2d_s8_dsp.c,
-mk_depthwise_conv2d_any_s8_dsp.c, mk_depthwise_conv2d_s8_mve.c, mk_depthwise_conv2d_packed.c.
+mk_depthwise_conv2d_any_s8_dsp.c, mk_depthwise_conv2d_s8_mve.c, mk_depthwise_conv2d_packed.c,
+mk_depthwise_conv2d_packed_dsp.c, mk_depthwise_conv2d_any_packed_dsp.c.
 """
 
 from __future__ import annotations
 
-__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns"]
+__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns", "unpacked_weight_bytes"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, tflite_operator
 from mcukit.ops.window import Window
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
+from mcukit.quantized.weight_packing import weight_array, whole_words
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator
 
@@ -40,6 +42,11 @@ _DSP_LARGEST_STRIDE = 2
 _RECORD_BYTES = 48
 """Of two columns of four channels, expanded."""
 
+_FIELD_BYTES = 16
+"""Of two outputs of four channels of 4 or 2 bits before they are packed."""
+
+_UNPACKED_CHANNELS = 256
+"""The most channels for which packed DSP kernels unpack weights of 4 or 2 bits once a call."""
 
 _PAIR_BYTES = 16
 """Of two rows of a column of four channels, expanded."""
@@ -60,6 +67,15 @@ def dsp_columns(columns: int, stride: int) -> int:
 def any_dsp_columns(columns: int, stride: int) -> int:
     """The same of the DSP kernel for any windows."""
     return min(columns, max(_ANY_DSP_COLUMNS // stride, 4))
+
+
+def unpacked_weight_bytes(channels: int, bits: int) -> int:
+    """Scratch memory for weights of 3x3 windows that the packed DSP kernel unpacks once a call; 0 if it does not.
+
+    bits: of the weights. MK_DEPTHWISE_PACKED_DSP_WEIGHTS.
+    """
+    filled = whole_words(channels, bits)
+    return 9 * filled if bits != 8 and filled <= _UNPACKED_CHANNELS else 0
 
 
 @dataclass(frozen=True)
@@ -156,18 +172,13 @@ class DepthwiseConv2dInt8(IntegerOperator):
         )
 
     def dsp_kernel(self) -> Kernel:
-        portable, window = self.kernel(), self.window
-        columns, stride = self.output_map[1], window.stride[1]
+        portable = self.kernel()
         if self.output_map[2] != self.input_channels:
             return portable
-        if window.kernel == (3, 3) and stride <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1:
-            function = "mk_depthwise_conv2d_s8_dsp"
-            scratch = (-(-dsp_columns(columns, stride) // 2) * stride + 1) * _RECORD_BYTES
+        if self._has_records:
+            function, scratch = "mk_depthwise_conv2d_s8_dsp", self._record_bytes
         else:
-            function = "mk_depthwise_conv2d_any_s8_dsp"
-            rounded = -(-any_dsp_columns(columns, stride) // 4) * 4
-            paired = (rounded - 1) * stride + window.span(1)
-            scratch = -(-window.kernel[0] // 2) * (window.kernel[1] + paired) * _PAIR_BYTES
+            function, scratch = "mk_depthwise_conv2d_any_s8_dsp", self._pair_bytes
         # A core without DSP instructions calls the portable kernel.
         return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
 
@@ -179,18 +190,55 @@ class DepthwiseConv2dInt8(IntegerOperator):
         scratch = _MVE_RECORD_BYTES + 4 * rows + 16 * rows * columns
         return replace(self.kernel(), function="mk_depthwise_conv2d_s8_mve", scratch_bytes=scratch)
 
+    @property
+    def _has_records(self) -> bool:
+        """Whether it is a usual 3x3 window, which DSP kernels compute from records of two columns each."""
+        window = self.window
+        return window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
+
+    @property
+    def _record_bytes(self) -> int:
+        """Scratch memory for records: MK_DEPTHWISE_DSP_RECORDS."""
+        stride = self.window.stride[1]
+        return (-(-dsp_columns(self.output_map[1], stride) // 2) * stride + 1) * _RECORD_BYTES
+
+    @property
+    def _pair_bytes(self) -> int:
+        """Scratch memory for pairs of rows, as mk_depthwise_conv2d_any_s8_dsp.h says."""
+        window, stride = self.window, self.window.stride[1]
+        rounded = -(-any_dsp_columns(self.output_map[1], stride) // 4) * 4
+        paired = (rounded - 1) * stride + window.span(1)
+        return -(-window.kernel[0] // 2) * (window.kernel[1] + paired) * _PAIR_BYTES
+
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         rows = self.arithmetic.weights.reshape(-1, output.channels)
-        pointers = 8 * rows.shape[0] + 4  # MK_DEPTHWISE_CONV2D_PACKED_POINTERS
+        weights = weight_array(rows, self.weight_bits, "[row and column]")
+        pointers = 8 * len(rows) + 4  # MK_DEPTHWISE_CONV2D_PACKED_POINTERS
         return Kernel(
             "mk_depthwise_conv2d_packed",
             (
-                *self.arithmetic.packed_fields(rows, "[row and column]", inputs[0].bits, axis=3),
+                *self.arithmetic.packed_fields(weights, inputs[0].bits, axis=3),
                 *filters.window_fields(self.window),
                 Field("channel_multiplier", output.channels // self.input_channels),
             ),
             scratch_bytes=pointers + inputs[0].pixel_bytes + (0 if output.bits == 8 else output.channels),
         )
+
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        portable = self.packed_kernel(inputs, output)
+        if self.output_map[2] != self.input_channels:
+            return portable
+        stride = self.window.stride[1]
+        if self._has_records:
+            function, scratch = "mk_depthwise_conv2d_packed_dsp", self._record_bytes
+            fields = -(-dsp_columns(output.width, stride) // 2) * _FIELD_BYTES
+            scratch += unpacked_weight_bytes(output.channels, self.weight_bits)
+        else:
+            function, scratch = "mk_depthwise_conv2d_any_packed_dsp", self._pair_bytes
+            fields = 4 * any_dsp_columns(output.width, stride)
+        scratch += 0 if output.bits == 8 else fields
+        # A core without DSP instructions calls the portable kernel.
+        return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
 
 
 @tflite_operator(BuiltinOperator.DEPTHWISE_CONV_2D)

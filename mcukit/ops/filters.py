@@ -31,7 +31,6 @@ from mcukit.ops.activation import Clamp
 from mcukit.ops.window import Window
 from mcukit.quantized.arithmetic import quantize_multiplier, requantize
 from mcukit.quantized.integer import ConstantArray, Field
-from mcukit.quantized.weight_packing import weight_array
 from mcukit.tflite.enums import BuiltinOperator, Padding
 from mcukit.tflite.options import PadOptions
 
@@ -168,17 +167,17 @@ class FilterArithmetic:
         weights = ConstantArray("weights", "int8_t", self.weights if packed is None else packed, layout)
         return self._fields(weights, self.folded_bias, self.input_zero_point)
 
-    def packed_fields(self, rows: Int8Array, layout: str, input_bits: int, axis: int) -> tuple[Field, ...]:
+    def packed_fields(self, weights: ConstantArray, input_bits: int, axis: int) -> tuple[Field, ...]:
         """The same of kernels for packed maps or weights, which see inputs as they are stored.
 
-        rows: the weights as (rows, values), each row to begin with a word (mcukit.quantized.weight_packing); layout:
-        the dimensions of `rows` but the last, in words. axis: of `weights`, counts output channels.
+        weights: as the kernel wants them (mcukit.quantized.weight_packing). axis: of `self.weights`, counts output
+        channels.
         """
         offset = 0 if input_bits == 8 else 1 << (input_bits - 1)
         others = tuple(i for i in range(self.weights.ndim) if i != axis)
         bias = self.folded_bias - offset * self.weights.sum(axis=others, dtype=np.int64)
         return (
-            *self._fields(weight_array(rows, self.weight_bits, layout), bias, self.input_zero_point + offset),
+            *self._fields(weights, bias, self.input_zero_point + offset),
             Field("weight_bits", self.weight_bits),
         )
 

@@ -2,7 +2,7 @@
 """A matrix times the whole input map.
 
 Kernels: firmware/mcukit_nn/src/mk_fully_connected_s8.c, mk_fully_connected_s8_dsp.c,
-mk_fully_connected_s8_mve.c, mk_fully_connected_packed.c.
+mk_fully_connected_s8_mve.c, mk_fully_connected_packed.c, mk_fully_connected_packed_dsp.c.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mcukit.ops import filters
 from mcukit.ops.activation import UNBOUNDED, Clamp
 from mcukit.ops.operator import Operator, onnx_operator, tflite_operator
 from mcukit.quantized.integer import Field, IntegerOperator, Kernel, MapForm
+from mcukit.quantized.weight_packing import filter_array, safe_sum_taps, weight_array
 from mcukit.tflite import options, schema
 from mcukit.tflite.enums import BuiltinOperator, FullyConnectedWeightsFormat
 
@@ -113,17 +114,31 @@ class FullyConnectedInt8(IntegerOperator):
         return replace(self.kernel(), function="mk_fully_connected_s8_mve")
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
-        weights = self.arithmetic.weights
-        least, most = _SEGMENTS
-        segment = min(max(least, -(-weights.shape[1] // 16) * 16), most)
+        weights, bits = self.arithmetic.weights, self.weight_bits
+        if bits == 8:
+            packed = weight_array(weights, bits, "[output channel]")
+        else:
+            packed = filter_array(weights, 1, bits, inputs[0].bits)
         return Kernel(
             "mk_fully_connected_packed",
-            (
-                *self.arithmetic.packed_fields(weights, "[output channel]", inputs[0].bits, axis=0),
-                Field("segment", segment),
-            ),
-            scratch_bytes=segment,
+            (*self.arithmetic.packed_fields(packed, inputs[0].bits, axis=0), Field("segment", self._segment)),
+            scratch_bytes=self._segment,
         )
+
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        kernel, source = self.packed_kernel(inputs, output), inputs[0]
+        fields = kernel.fields
+        if self.weight_bits == 2 or (self.weight_bits == 4 and source.bits != 8):
+            taps = safe_sum_taps(self.arithmetic.weights, 1, self.weight_bits, source.bits)
+            fields = (*fields, Field("sum_taps", taps))
+        is_direct = source.channels * source.bits % 8 == 0 and source.width * source.channels % 4 == 0
+        scratch = (2 if is_direct else 3) * self._segment
+        return replace(kernel, function="mk_fully_connected_packed_dsp", fields=fields, scratch_bytes=scratch)
+
+    @property
+    def _segment(self) -> int:
+        least, most = _SEGMENTS
+        return min(max(least, -(-int(self.arithmetic.weights.shape[1]) // 16) * 16), most)
 
 
 @onnx_operator("Gemm")

@@ -4,8 +4,8 @@
 A count is exact: it follows from the loops of the C file. What one unit of it takes is measured, for each target, by
 benchmarks/kernel_costs.py. Whoever changes the loops of a kernel changes its entry here and runs that again.
 
-Those of DSP kernels are in dsp_features.py, those of MVE kernels in mve_features.py, those of kernels for packed maps
-and weights in packed_filter_features.py and packed_map_features.py.
+Those of DSP kernels are in dsp_features.py and packed_dsp_features.py, those of MVE kernels in mve_features.py, and
+those of kernels for packed maps and weights in packed_filter_features.py and packed_map_features.py.
 "odd" bytes are those that memcpy can't move word by word, because pixels don't start on words.
 """
 
@@ -37,6 +37,7 @@ from mcukit.planning.feature_counting import (
     window_axes,
 )
 from mcukit.planning.mve_features import MVE_FEATURES
+from mcukit.planning.packed_dsp_features import PACKED_DSP_FEATURES
 from mcukit.planning.packed_filter_features import PACKED_FILTER_FEATURES
 from mcukit.planning.packed_map_features import PACKED_MAP_FEATURES
 from mcukit.quantized.integer import Layer
@@ -302,6 +303,7 @@ KERNEL_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
         "mk_sub_s8": _ELEMENTWISE,
         **DSP_FEATURES,
         **MVE_FEATURES,
+        **PACKED_DSP_FEATURES,
         **PACKED_FILTER_FEATURES,
         **PACKED_MAP_FEATURES,
     }

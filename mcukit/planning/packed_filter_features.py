@@ -29,11 +29,10 @@ from mcukit.planning.feature_counting import (
 from mcukit.planning.packed_moves import COPYING, FIELDS, PACKING, UNPACKING, copying, fields, sums_of, times
 from mcukit.quantized.integer import Layer, MapForm
 from mcukit.quantized.packing import MAP_BITS
+from mcukit.quantized.weight_packing import taps_of_words
 
 SEGMENT_FILTERS = 16
 """Filters of a fully connected layer that share what is unpacked: FILTERS of mk_fully_connected_packed.c."""
-
-_WORD_BITS = 32
 
 
 def _for_width(bits: int, count: int) -> tuple[int, ...]:
@@ -74,7 +73,7 @@ def _conv2d(layer: Layer, graph: Graph) -> Counter:
     target, weight_bits = layer.output_form, layer.operator.weight_bits
     gather = _Gather(layer, graph)
     groups = operator.groups
-    words = -(-gather.taps * weight_bits // _WORD_BITS)
+    words = -(-gather.taps // taps_of_words(1, weight_bits))
     pairs_of_filters = -(-target.channels // groups // 2) * groups
     in_pairs = kernel_integer(layer, "pixels") == 2
     packing = (0,) * len(PACKING) if target.bits == 8 else (1, *fields(target.channels, target.bits))
@@ -115,7 +114,7 @@ class _Gather:
         self._groups = expect(layer.node.operator, Conv2d).groups
         self._window, self._row_sums, self._column_sums = window_axes(layer, graph)
         bits, depth = self._source.bits, self._source.channels // self._groups
-        per_word = _WORD_BITS // layer.operator.weight_bits
+        per_word = taps_of_words(1, layer.operator.weight_bits)
         self.taps = self._window.kernel[0] * self._window.kernel[1] * depth
         self._depth = depth
         self._is_direct = (
@@ -237,8 +236,9 @@ def _fully_connected(layer: Layer, graph: Graph) -> Counter:  # noqa: ARG001
     sizes = [SEGMENT_FILTERS] * blocks + [last] * (last > 0)
     pairs = sum(-(-size // 2) for size in sizes)
     values = source.height * source.width * source.channels
-    words = -(-values * weight_bits // _WORD_BITS)
-    reading = _read_segments(source, kernel_integer(layer, "segment"), _WORD_BITS // weight_bits)
+    per_word = taps_of_words(1, weight_bits)
+    words = -(-values // per_word)
+    reading = _read_segments(source, kernel_integer(layer, "segment"), per_word)
     written = sums_of((*_written(size, target.bits), *fields(size, target.bits)) for size in sizes)
     copied, packed = written[: len(COPYING)], written[len(COPYING) :]
     segments, *moves, filled, moved = times(len(sizes), reading)

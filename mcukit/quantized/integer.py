@@ -170,6 +170,10 @@ class IntegerOperator(ABC):
             hint="give the maps that it reads and writes 8 bits",
         )
 
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        """The same of the set DSP, with parameters and constants of `packed_kernel`; by default the portable one."""
+        return self.packed_kernel(inputs, output)
+
     def largest_accumulator(self) -> int:
         """A proven bound on |accumulator| for any input; the export refuses models where it reaches 2^31."""
         return 0
@@ -209,7 +213,10 @@ class Layer:
         plain = _kernel_of(self.operator, self.kernels)
         if plain is None or not self.is_packed:
             return plain
-        return self.operator.packed_kernel(self.forms, self.output_form)
+        # Cores with Helium have DSP instructions.
+        portable = self.kernels is KernelSet.PORTABLE
+        packed = self.operator.packed_kernel if portable else self.operator.packed_dsp_kernel
+        return packed(self.forms, self.output_form)
 
 
 def _kernel_of(operator: IntegerOperator, kernels: KernelSet) -> Kernel | None:

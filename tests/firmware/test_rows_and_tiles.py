@@ -58,9 +58,10 @@ WITH_DSP = tuple(
     case for case in (*BYTES, *TAILS) if isinstance(case.operator, Add | Conv2d | DepthwiseConv2d | FullyConnected)
 )
 CASES = (
-    *((case, KernelSet.PORTABLE) for case in (*BYTES, *PACKED)),
+    *((case, KernelSet.PORTABLE) for case in BYTES),
     *((case, KernelSet.DSP) for case in WITH_DSP),
     *((case, KernelSet.MVE) for case in WITH_DSP if not isinstance(case.operator, Add)),
+    *zip(PACKED, itertools.cycle((KernelSet.PORTABLE, KernelSet.DSP))),
 )
 SOURCE = firmware_dir() / "mcukit_nn" / "src"
 BESIDE = 5

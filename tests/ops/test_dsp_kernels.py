@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,25 @@ from mcukit.calibration.ranges import Range
 from mcukit.emulation.reference import run_reference
 from mcukit.graph.graph import Graph, Node, Tensor, map_shape
 from mcukit.ops.conv2d import Conv2d
+from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.window import Window
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
+from mcukit.quantized.packing import MAP_BITS
+from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
-from tests.ops import test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected
+from tests.ops import test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected, test_packed
 from tests.ops.harness import Case, case_graph, check_on_host, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
+
+
+def fully_connected(source: tuple[int, int, int], filters: int, seed: int) -> Case:
+    elements = int(np.prod(source))
+    return Case(FullyConnected(), ((1, *source),), ((filters, elements), (filters,)), seed)
+
 
 LONG = (
     # Every entry of the multiplying loop, and more than one turn of it.
@@ -48,15 +58,51 @@ CASES = (
     *(case for module in (test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected) for case in module.CASES),
     *LONG,
 )
+MIXES = tuple(mix for mix in product(MAP_BITS, repeat=3) if mix != (8, 8, 8))
+"""Bits of input, output and weights that call packed kernels."""
+
+
+def in_mixes(cases: Sequence[Case], first: int) -> tuple[Case, ...]:
+    """The cases with one mix of bits each, in an order in which neighbours differ in all three."""
+    return tuple(replace(case, bits=MIXES[(first + 7 * i) % len(MIXES)]) for i, case in enumerate(cases))
+
+
+FILTERS = (1, 2, 3, 4, 5, 6, 8)
+WINDOWS = Window((1, 1)), Window((3, 3), pads=(1, 1, 1, 1))
+PACKED = (
+    # Channels and filters that fill bytes, words, pairs and fours, and such that don't; rows of every length.
+    *in_mixes(
+        [
+            conv(2, 3 + number % 5, channels, filters, WINDOWS[number % 2], seed=number)
+            for number, (channels, filters) in enumerate(product(range(1, 10), FILTERS))
+        ],
+        0,
+    ),
+    # Every entry of the multiplying loops, more than one turn of them, and sums that are moved in between.
+    *in_mixes([conv(1, 3, 4 * count, 4, Window((1, 1)), seed=count) for count in (*range(2, 12), 17, 33) * 2], 3),
+    # One pixel, two, and three; with filters that are left over and without.
+    *in_mixes([conv(1, 1 + i % 3, 8, 4 + i % 5, Window((1, 1)), seed=i) for i in range(12)], 5),
+    *in_mixes([test_packed.CONVOLUTIONS[1 + i % 2] for i in range(12)], 1),
+    # Rows that fill fours of values and such that don't; several segments and blocks of filters.
+    *in_mixes(
+        [
+            *(fully_connected((3, 5, 24), 7 + i % 6, i) for i in range(13)),
+            *(fully_connected((2, 3, 7), 33 + i % 4, i) for i in range(13)),
+        ],
+        2,
+    ),
+)
 INPUT = (1, 9, 9, 4)
 NARROW = 3
 """Every such case gets ranges that ask for shifts to the left."""
 
 
-def merged(cases: Sequence[Case]) -> Graph:
+def merged(cases: Sequence[Case]) -> tuple[Graph, Precision]:
     """One network with each case's own network as a branch, whose input is made of the common one."""
     tensors = {"input": Tensor("input", INPUT)}
     nodes: list[Node] = []
+    map_bits: dict[str, int] = {}
+    weight_bits: dict[str, int] = {}
     generator = np.random.default_rng(0)
     for number, case in enumerate(cases):
         graph = case_graph(case)
@@ -76,13 +122,16 @@ def merged(cases: Sequence[Case]) -> Graph:
             Node(spread, Conv2d(Window((1, 1))), (resized, weights, bias), spread),
         ]
         nodes += [
-            Node(names[node.output], node.operator, tuple(names[name] for name in node.inputs), names[node.output])
+            Node(names[node.name], node.operator, tuple(names[name] for name in node.inputs), names[node.output])
             for node in graph.nodes
         ]
-    return Graph("probe", tensors, tuple(nodes), ("input",), (nodes[-1].output,))
+        precision = case.precision(graph)
+        map_bits |= {names[name]: bits for name, bits in precision.maps.items()}
+        weight_bits |= {names[name]: bits for name, bits in precision.weights.items()}
+    return Graph("probe", tensors, tuple(nodes), ("input",), (nodes[-1].output,)), Precision(map_bits, weight_bits)
 
 
-def quantized(graph: Graph) -> tuple[IntegerModel, np.ndarray]:
+def quantized(graph: Graph, precision: Precision) -> tuple[IntegerModel, np.ndarray]:
     """The network with DSP kernels, and one input for it."""
     generator = np.random.default_rng(1)
     real = generator.uniform(-1.0, 2.0, INPUT).astype(np.float32)
@@ -94,14 +143,14 @@ def quantized(graph: Graph) -> tuple[IntegerModel, np.ndarray]:
         part = 1 / (64 << int(number) % 4) if last == "output" and int(number) % NARROW == 0 else 1.0
         low, high = float(values.min()) * part, float(values.max()) * part
         ranges[name] = Range.around_zero(low, high)
-    model = lower(quantize_graph(graph, ranges), KernelSet.DSP)
+    model = lower(quantize_graph(graph, ranges, precision), KernelSet.DSP)
     assert model.input.quantization is not None
     return model, model.input.quantization.quantize(real)
 
 
 @pytest.fixture(scope="module")
 def everything() -> tuple[IntegerModel, np.ndarray]:
-    return quantized(merged([case for case in CASES if len(case.maps[0]) == len(INPUT)]))
+    return quantized(*merged([case for case in CASES if len(case.maps[0]) == len(INPUT)]))
 
 
 def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray]) -> None:
@@ -126,9 +175,33 @@ def test_every_case_on_the_host(tmp_path: Path) -> None:
     check_on_host(CASES, KernelSet.DSP, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def packed() -> tuple[IntegerModel, np.ndarray]:
+    return quantized(*merged(PACKED))
+
+
+def test_the_packed_cases_reach_every_path(packed: tuple[IntegerModel, np.ndarray]) -> None:
+    model, _ = packed
+    for function in ("mk_conv2d_packed_dsp", "mk_fully_connected_packed_dsp"):
+        layers = [layer for layer in model.layers if layer.kernel and layer.kernel.function == function]
+        mixes = {(layer.forms[0].bits, layer.output_form.bits, layer.operator.weight_bits) for layer in layers}
+        assert mixes == set(MIXES)
+        shifts = np.concatenate([layer.operator.arithmetic.shift for layer in layers])  # type: ignore[attr-defined]
+        assert (shifts < 0).any()
+        assert (shifts == 0).any()
+        assert (shifts > 0).any()
+
+
+def test_packed_bytes_agree(packed: tuple[IntegerModel, np.ndarray]) -> None:
+    require_equal_bytes(*packed, "cortex-m4")
+
+
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33"])
 def test_bytes_agree(everything: tuple[IntegerModel, np.ndarray], target: str) -> None:
-    model, inputs = everything
+    require_equal_bytes(*everything, target)
+
+
+def require_equal_bytes(model: IntegerModel, inputs: np.ndarray, target: str) -> None:
     expected = run_reference(model, inputs, keep_maps=True).maps
     found = run_c(model, inputs, target)
     assert len(found) == len(model.steps)

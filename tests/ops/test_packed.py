@@ -15,8 +15,9 @@ from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1
 from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.concat import Concat
+from mcukit.ops.conv2d import Conv2dInt8
 from mcukit.ops.filters import FilterArithmetic
-from mcukit.ops.fully_connected import FullyConnected
+from mcukit.ops.fully_connected import FullyConnected, FullyConnectedInt8
 from mcukit.ops.max_pool import MaxPool
 from mcukit.ops.mean import Mean
 from mcukit.ops.mul import Mul
@@ -29,6 +30,8 @@ from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Stage
 from mcukit.planning.planner import plan_of
+from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import quantization_groups, widest_choice
 from tests.ops.harness import Case, case_graph, compare, quantize_case, run_c, run_micro
@@ -122,6 +125,7 @@ def _third(source: int, target: int | None, case: Case) -> int | None:
 def test_bytes_agree_in_every_cell(case: Case, tmp_path: Path) -> None:
     """The C under sanitizers, in nothing but the planned memory: layer by layer, streamed and in tiles in turns.
 
+    Kernel sets take turns too, so that each mix of inputs and weights meets both of them with some width of the output.
     And TFLite Micro for the first case of each operator: it computes 8 bits everywhere, whatever the channels.
     """
     jobs = []
@@ -129,14 +133,15 @@ def test_bytes_agree_in_every_cell(case: Case, tmp_path: Path) -> None:
         model, inputs = quantize_case(cell, case_graph(cell))
         if case in FIRST:
             compare(cell, "TFLM", run_reference(model, inputs, keep_maps=True).maps, run_micro(model, inputs))
+        model = with_kernels(model, tuple(KernelSet)[number % len(KernelSet)])
         flow = Dataflow(model)
         names = tuple(layer.name for layer in flow.layers)
         height, width, _ = flow.shape(model.outputs[0].name)
         stages = [Stage(names), Stage(names, halo=Halo.KEPT)]
         if width > 1:
             stages.append(Stage(names, min(height, 2), 2))
-        stage = stages[number % len(stages)]
-        jobs.append(Job(f"{cell}, {stage.schedule}", model, plan_of(flow, (stage,)), inputs))
+        stage = stages[number // len(KernelSet) % len(stages)]
+        jobs.append(Job(f"{cell}, {model.kernels}, {stage.schedule}", model, plan_of(flow, (stage,)), inputs))
     require_all_right(jobs, tmp_path)
 
 
@@ -146,6 +151,57 @@ def test_emulated_cores_compute_the_same_bytes(case: Case, target: str) -> None:
     for cell in cells(case)[::5]:
         model, inputs = quantize_case(cell, case_graph(cell))
         compare(cell, target, run_reference(model, inputs, keep_maps=True).maps, run_c(model, inputs, target))
+
+
+def with_weights(case: Case, value: int) -> tuple[IntegerModel, np.ndarray]:
+    """The case with DSP kernels and all weights alike, and inputs as large and as small as they can be."""
+    model, inputs = quantize_case(case, case_graph(case))
+    layers = []
+    for layer in model.layers:
+        operator = layer.operator
+        if layer.output == "output":
+            assert isinstance(operator, Conv2dInt8 | FullyConnectedInt8)
+            weights = np.full_like(operator.arithmetic.weights, value)
+            operator = replace(operator, arithmetic=replace(operator.arithmetic, weights=weights))
+        layers.append(replace(layer, operator=operator))
+    extremes = np.where(np.random.default_rng(abs(value)).random(inputs.shape) < 0.9, 127, -128).astype(np.int8)
+    extremes[0] = 127
+    extremes[1] = -128
+    return with_kernels(replace(model, layers=tuple(layers)), KernelSet.DSP), extremes
+
+
+def test_sums_that_share_a_register_hold_the_largest_products(tmp_path: Path) -> None:
+    jobs = []
+    for shape in (conv(2, 3, 72, 6, Window((1, 1))), Case(FullyConnected(), ((1, 2, 3, 56),), ((6, 336), (6,)))):
+        for source, weights in ((4, 4), (2, 4), (8, 2), (4, 2), (2, 2), (8, 4)):
+            for value in (1 - (1 << (weights - 1)), (1 << (weights - 1)) - 1):
+                case = replace(shape, bits=(source, 8, weights))
+                model, inputs = with_weights(case, value)
+                flow = Dataflow(model)
+                plan = plan_of(flow, (Stage(tuple(layer.name for layer in flow.layers)),))
+                jobs.append(Job(f"{case}, weights {value}", model, plan, inputs))
+    require_all_right(jobs, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("channels", "bits", "function"),
+    [
+        (1023, (8, 8, 2), "mk_conv2d_packed_dsp"),
+        (1024, (8, 8, 2), "mk_conv2d_packed"),  # 128 * 1024 = 2^17
+        (4993, (4, 8, 4), "mk_conv2d_packed_dsp"),
+        (4994, (4, 8, 4), "mk_conv2d_packed"),  # 15 * 7 * 4993 < 2^19
+        (2848, (8, 8, 4), "mk_conv2d_packed_dsp"),
+        (2849, (8, 8, 4), "mk_conv2d_packed"),  # 128 * (15 * 2848 + 8 * 2848) < 2^23
+    ],
+)
+def test_so_many_products_that_no_register_holds_their_sums_are_left_to_the_portable_kernel(
+    channels: int, bits: tuple[int, int, int], function: str
+) -> None:
+    case = replace(conv(1, 1, channels, 2, Window((1, 1))), bits=bits)
+    model, _ = with_weights(case, (1 << (bits[2] - 1)) - 1)
+    layer = next(layer for layer in model.layers if layer.output == "output")
+    assert layer.kernel is not None
+    assert layer.kernel.function == function
 
 
 @pytest.mark.parametrize("bits", MAP_BITS)

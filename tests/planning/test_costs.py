@@ -71,6 +71,8 @@ IN_DSP = tuple(
         *BY_ROWS[:4],
         BY_ROWS[6],
         Case(DepthwiseConv2d(Window((3, 3), (2, 2), pads=(0, 0, 1, 1))), ((1, 9, 12, 5),), ((1, 3, 3, 5), (5,))),
+        *test_packed_costs.BY_ROWS[:3],
+        Case(Conv2d(SAME_3X3), ((1, 9, 8, 7),), ((10, 3, 3, 7), (10,)), bits=(2, 4, 4)),
     )
 )
 

@@ -44,12 +44,13 @@ from mcukit.planning.costs import load_costs
 from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.planning.packed_filter_features import SEGMENT_FILTERS
 from mcukit.planning.planner import plan_layers
-from mcukit.quantized.integer import IntegerModel, Layer
+from mcukit.quantized.integer import IntegerModel, Layer, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision, quantization_groups, widest_choice
 from mcukit.quantized.quantize import quantize_graph
 from mcukit.resources import firmware_dir
+from mcukit.workflow.kernels import kernels_for_target
 from tests.ops.harness import Case, case_graph
 
 EMULATED = tuple(sorted(target.name for target in TARGETS.values() if target.emulated))
@@ -132,6 +133,11 @@ def unpacked(values: int, bits: int, prefix: str = "unpacked") -> Counter[str]:
     return found
 
 
+def taps_of_word(bits: int) -> int:
+    """Of a pair of filters; those of 8 bits are multiplied four taps at a time."""
+    return 8 if bits == 2 else 4
+
+
 def copied(values: int, *steps: int) -> Counter[str]:
     is_aligned = all(step % 4 == 0 for step in (values, *steps))
     return Counter({"copies": 1, f"copied_{'aligned' if is_aligned else 'odd'}_bytes": values})
@@ -171,7 +177,7 @@ def test_convolutions_gather_and_multiply_as_counted(
     height, width, _ = map_shape(graph.tensors[layer.output].shape)
     rows = sorted(data.draw(st.tuples(st.integers(0, height), st.integers(0, height)), label="rows"))
     columns = sorted(data.draw(st.tuples(st.integers(0, width), st.integers(0, width)), label="columns"))
-    words = -(-kernel[0] * kernel[1] * depth * bits[2] // 32)
+    words = -(-kernel[0] * kernel[1] * depth // taps_of_word(bits[2]))
     found: Counter[str] = Counter(calls=3, rows=rows[1] - rows[0])
     for y in range(*rows):
         x = columns[0]
@@ -206,7 +212,7 @@ def gathered(
     """`gather` of mk_conv2d_packed.c for one pixel of the output."""
     rows, columns = window.kernel
     top, left = (at[axis] * window.stride[axis] - window.pads[axis] for axis in range(2))
-    per_word = 32 // bits[2]
+    per_word = taps_of_word(bits[2])
     single = window.kernel == (1, 1) and groups == 1 and bits[0] == 8 and depth % per_word == 0
     found: Counter[str] = Counter()
     if single and 0 <= top < size[0] and 0 <= left < size[1]:
@@ -265,7 +271,7 @@ def test_fully_connected_layers_read_their_segments_as_counted(
 def block_of_filters(shape: tuple[int, int, int], count: int, segment: int, bits: tuple[int, int, int]) -> Counter[str]:
     """`sum_block` of mk_fully_connected_packed.c."""
     found: Counter[str] = Counter()
-    per_word, pixels, channels = 32 // bits[2], shape[0] * shape[1], shape[2]
+    per_word, pixels, channels = taps_of_word(bits[2]), shape[0] * shape[1], shape[2]
     pairs = (count + 1) // 2
     filter_words = -(-pixels * channels // per_word)
     pixel = channel = held = first = 0
@@ -352,7 +358,7 @@ def test_single_pixels_of_whole_words_are_read_where_they_lie() -> None:
     layer, graph = lowered(Case(Conv2d(Window((1, 1))), ((1, 4, 4, 16),), ((4, 1, 1, 16), (4,)), bits=(8, 8, 2)))
     counts = counts_of(layer, graph, whole(layer, graph))
     assert counts["gathered_pixels"] == counts["copies"] == counts["unpacks"] == 0
-    assert counts["words_of_2_bits_for_two"] == 8 * 2
+    assert counts["words_of_2_bits_for_two"] == 8 * 2 * 2
 
 
 @pytest.mark.parametrize(("channels", "eights", "single"), [(8, 1, 0), (19, 2, 3), (5, 0, 5)])
@@ -396,9 +402,11 @@ def mixed() -> tuple[IntegerModel, np.ndarray]:
 def test_estimates_of_a_mixed_network_are_near_the_emulators_counts(
     mixed: tuple[IntegerModel, np.ndarray], target: str
 ) -> None:
-    model, inputs = mixed
+    kernels = kernels_for_target(target)
+    model, inputs = with_kernels(mixed[0], kernels), mixed[1]
     functions = {layer.kernel.function for layer in model.steps if layer.kernel is not None and layer.is_packed}
-    assert {"mk_conv2d_packed", "mk_depthwise_conv2d_packed", "mk_add_packed"} <= functions
+    suffix = "_dsp" if kernels is KernelSet.DSP else ""
+    assert {f"mk_conv2d_packed{suffix}", f"mk_fully_connected_packed{suffix}", "mk_add_packed"} <= functions
     with tempfile.TemporaryDirectory() as folder:
         for name, text in generate_c(model, plan_layers(model)).items():
             Path(folder, name).write_text(text)

@@ -12,29 +12,17 @@
 #include "mk_packed_weights.h"
 
 /*
- * What stays the same during a call. depth: input channels of a group. words: of a filter. values: in scratch, the
+ * What stays the same during a call. depth: input channels of a group. words: of a pair of filters of 4 or 2 bits, or
+ * four taps of 8 bits. group_bytes: weights of a group. signs: see mk_pair_signs, is_wide: see mk_pair_at. values: in scratch, the
  * outputs of a pixel; windows: behind them. Both are [pixel computed at a time][..._bytes].
  */
 typedef struct shape {
     const mk_conv2d_packed_params *params;
     const mk_map *input, *output;
-    uint32_t depth, taps, filters, words, pixel_bytes, window_bytes;
+    uint32_t depth, taps, filters, words, group_bytes, signs, pixel_bytes, window_bytes;
     int8_t *values, *windows;
-    bool is_direct;
+    bool is_direct, is_wide;
 } shape;
-
-/* Input channels [first, first + count) of a pixel, as they are stored. */
-static void take(const int8_t *pixel, uint32_t first, uint32_t count, uint32_t bits, int8_t *out)
-{
-    if (first * bits % 8 == 0) {
-        mk_unpack_stored(pixel + first * bits / 8, count, bits, out);
-        return;
-    }
-    const uint8_t *packed = (const uint8_t *)pixel;
-    for (uint32_t bit = first * bits; count != 0; --count, bit += bits) {
-        *out++ = (int8_t)(packed[bit / 8] >> bit % 8 & ((1u << bits) - 1));
-    }
-}
 
 /* One row of the window; pixels that don't exist hold the input's zero point. */
 static void gather_row(const shape *s, int32_t y, int32_t x, uint32_t group, int8_t *out)
@@ -57,7 +45,7 @@ static void gather_row(const shape *s, int32_t y, int32_t x, uint32_t group, int
         if (column < 0 || column >= input->width) {
             memset(out, s->params->input_zero_point, depth);
         } else {
-            take(row + (uint32_t)(column - input->first_column) * s->pixel_bytes, group * depth, depth, bits, out);
+            mk_unpack_channels(row + (uint32_t)(column - input->first_column) * s->pixel_bytes, group * depth, depth, bits, out);
         }
     }
 }
@@ -89,59 +77,80 @@ static inline __attribute__((always_inline)) void finish(const mk_conv2d_packed_
     }
 }
 
-/* The next input of two pixels with two filters. */
-#define MULTIPLY_TWO(weight0, weight1) \
+/* An input of two pixels with two filters. */
+#define MULTIPLY_TWO_AT(input, weight0, weight1) \
     do { \
-        const int32_t x0 = (weight0), x1 = (weight1), ya = *a++, yb = *b++; \
+        const int32_t x0 = (weight0), x1 = (weight1), ya = a[input], yb = b[input]; \
         sums.a0 += x0 * ya; \
         sums.b0 += x0 * yb; \
         sums.a1 += x1 * ya; \
         sums.b1 += x1 * yb; \
     } while (0)
 
-/* multiply_two for bytes. Not inlined: with the variables of its surroundings it has more than registers hold. */
-static __attribute__((noinline)) void multiply_two_bytes(mk_sums *result, const int8_t *u, const int8_t *v,
-                                                         uint32_t words, const int8_t *a, const int8_t *b)
+/* The next input. */
+#define MULTIPLY_TWO(weight0, weight1) \
+    do { \
+        MULTIPLY_TWO_AT(0, weight0, weight1); \
+        ++a; \
+        ++b; \
+    } while (0)
+
+/*
+ * Adds the products of `words` fours of taps with two filters over two pixels. Not inlined: with the variables of its
+ * surroundings it has more than registers hold.
+ */
+static __attribute__((noinline)) void multiply_two_bytes(mk_sums *result, const int8_t *w, uint32_t words,
+                                                         const int8_t *a, const int8_t *b)
 {
     mk_sums sums = *result;
-    for (const int8_t *const end = a + 4 * (size_t)words; a != end;) {
-        MK_FOUR_BYTES(MULTIPLY_TWO);
+    for (const int8_t *const end = a + 4 * (size_t)words; a != end; a += 4, b += 4, w += 8) {
+        MULTIPLY_TWO_AT(0, w[0], w[1]);
+        MULTIPLY_TWO_AT(2, w[2], w[3]);
+        MULTIPLY_TWO_AT(1, w[4], w[5]);
+        MULTIPLY_TWO_AT(3, w[6], w[7]);
     }
     *result = sums;
 }
 
-/* mk_multiply_one for two pixels: every weight is taken out of its word once for two products. */
-static inline mk_sums multiply_two(mk_sums sums, const void *filter0, const void *filter1, uint32_t words,
-                                   uint32_t bits, const int8_t *a, const int8_t *b)
+/* The same for words of fields. bits and signs are constants wherever this is inlined. */
+static inline __attribute__((always_inline)) mk_sums multiply_two_fields(mk_sums sums, mk_pair filters, uint32_t words,
+                                                                         uint32_t bits, uint32_t signs,
+                                                                         const int8_t *a, const int8_t *b)
 {
-    const uint32_t *next0 = filter0, *next1 = filter1;
-    if (bits == 8) {
-        multiply_two_bytes(&sums, filter0, filter1, words, a, b);
-    } else if (bits == 4) {
-        for (; words != 0; --words) {
-            const uint32_t u = mk_signed_weights(*next0++, 4), v = mk_signed_weights(*next1++, 4);
-            MK_EIGHT_FIELDS(MULTIPLY_TWO, 4, 0);
-        }
+    const uint32_t *next = filters.words;
+    if (bits == 4) {
+        MK_EACH_WORD_OF_4_BITS(MULTIPLY_TWO);
     } else {
-        for (; words != 0; --words) {
-            const uint32_t u = mk_signed_weights(*next0++, 2), v = mk_signed_weights(*next1++, 2);
-            MK_EIGHT_FIELDS(MULTIPLY_TWO, 2, 0);
-            MK_EIGHT_FIELDS(MULTIPLY_TWO, 2, 8);
-        }
+        MK_EACH_WORD_OF_2_BITS(MULTIPLY_TWO);
     }
     return sums;
 }
 
-/* Output channels [first, last) of one pixel, whose inputs are a. */
-static void one_pixel(const shape *s, const int8_t *a, uint32_t first, uint32_t last, int8_t *out)
+/* The same over one pixel. */
+static mk_sums multiply_one_bytes(mk_sums sums, const int8_t *w, uint32_t words, const int8_t *a)
+{
+    for (; words != 0; --words, a += 4, w += 8) {
+        sums.a0 += w[0] * a[0] + w[2] * a[2] + w[4] * a[1] + w[6] * a[3];
+        sums.a1 += w[1] * a[0] + w[3] * a[2] + w[5] * a[1] + w[7] * a[3];
+    }
+    return sums;
+}
+
+/* The filters of a group for one pixel, whose inputs are a. channel: the group's first. */
+static void one_pixel(const shape *s, const int8_t *a, const void *weights, uint32_t channel, int8_t *out)
 {
     const mk_conv2d_packed_params *p = s->params;
-    for (uint32_t channel = first; channel < last; channel += 2) {
-        /* A lone last filter is computed twice: the second sum is dropped. */
-        const bool pair = channel + 1 < last;
-        const void *w0 = mk_weights_at(p->weights, channel * s->words), *w1 = pair ? mk_weights_at(w0, s->words) : w0;
+    const int8_t *bytes = weights;
+    for (uint32_t i = 0; i < s->filters; i += 2, channel += 2, bytes += 8 * (size_t)s->words) {
+        /* A lone last filter stands beside zeros: the second sum is dropped. */
+        const bool pair = i + 1 < s->filters;
         mk_sums sums = {p->bias[channel], p->bias[channel + (uint32_t)pair], 0, 0};
-        sums = mk_multiply_one(sums, w0, w1, s->words, p->weight_bits, a);
+        if (p->weight_bits == 8) {
+            sums = multiply_one_bytes(sums, bytes, s->words, a);
+        } else {
+            const mk_pair filters = mk_pair_at(weights, i, s->filters, s->words, s->is_wide);
+            sums = mk_multiply_one(sums, filters, s->words, p->weight_bits, s->signs, a);
+        }
         finish(p, channel, sums.a0, 0, out, NULL);
         if (pair) {
             finish(p, channel + 1, sums.a1, 0, out, NULL);
@@ -149,19 +158,24 @@ static void one_pixel(const shape *s, const int8_t *a, uint32_t first, uint32_t 
     }
 }
 
-/* The same of two pixels, whose inputs are a and b. bits, of the weights, is a constant wherever this is inlined. */
-static inline __attribute__((always_inline)) void two_pixels(const shape *s, uint32_t bits, const int8_t *a,
-                                                             const int8_t *b, uint32_t first, uint32_t last,
-                                                             int8_t *out_a, int8_t *out_b)
+/* The same for two pixels, whose inputs are a and b. bits and input_bits are constants wherever this is inlined. */
+static inline __attribute__((always_inline)) void two_pixels(const shape *s, uint32_t bits, uint32_t input_bits,
+                                                             const int8_t *a, const int8_t *b, const void *weights,
+                                                             uint32_t channel, int8_t *out_a, int8_t *out_b)
 {
     const mk_conv2d_packed_params *p = s->params;
-    const uint32_t words = s->words;
-    const void *weights = mk_weights_at(p->weights, first * words);
-    for (uint32_t channel = first; channel < last; channel += 2, weights = mk_weights_at(weights, 2 * words)) {
-        const bool pair = channel + 1 < last;
+    const uint32_t words = s->words, signs = mk_pair_signs(bits, input_bits);
+    const int8_t *bytes = weights;
+    for (uint32_t i = 0; i < s->filters; i += 2, channel += 2, bytes += 8 * (size_t)words) {
+        const bool pair = i + 1 < s->filters;
         const int32_t bias0 = p->bias[channel], bias1 = p->bias[channel + (uint32_t)pair];
         mk_sums sums = {bias0, bias1, bias0, bias1};
-        sums = multiply_two(sums, weights, pair ? mk_weights_at(weights, words) : weights, words, bits, a, b);
+        if (bits == 8) {
+            multiply_two_bytes(&sums, bytes, words, a, b);
+        } else {
+            const mk_pair filters = mk_pair_at(weights, i, s->filters, words, bits == 4 && input_bits == 8);
+            sums = multiply_two_fields(sums, filters, words, bits, signs, a, b);
+        }
         finish(p, channel, sums.a0, sums.b0, out_a, out_b);
         if (pair) {
             finish(p, channel + 1, sums.a1, sums.b1, out_a, out_b);
@@ -172,15 +186,18 @@ static inline __attribute__((always_inline)) void two_pixels(const shape *s, uin
 /* The filters of a group for one pixel whose inputs are a or, unless out_b is null, for two. */
 static void multiply(const shape *s, const int8_t *a, const int8_t *b, uint32_t group, int8_t *out_a, int8_t *out_b)
 {
-    const uint32_t first = group * s->filters, last = first + s->filters;
+    const uint32_t channel = group * s->filters, bits = s->params->weight_bits;
+    const void *weights = (const int8_t *)s->params->weights + group * (size_t)s->group_bytes;
     if (out_b == NULL) {
-        one_pixel(s, a, first, last, out_a);
-    } else if (s->params->weight_bits == 8) {
-        two_pixels(s, 8, a, b, first, last, out_a, out_b);
-    } else if (s->params->weight_bits == 4) {
-        two_pixels(s, 4, a, b, first, last, out_a, out_b);
+        one_pixel(s, a, weights, channel, out_a);
+    } else if (bits == 8) {
+        two_pixels(s, 8, 8, a, b, weights, channel, out_a, out_b);
+    } else if (bits == 2) {
+        two_pixels(s, 2, 2, a, b, weights, channel, out_a, out_b);
+    } else if (s->is_wide) {
+        two_pixels(s, 4, 8, a, b, weights, channel, out_a, out_b);
     } else {
-        two_pixels(s, 2, a, b, first, last, out_a, out_b);
+        two_pixels(s, 4, 4, a, b, weights, channel, out_a, out_b);
     }
 }
 
@@ -211,21 +228,24 @@ static void compute(const shape *s, int32_t y, int32_t x, int8_t *out_a, int8_t 
 static shape shape_of(const mk_conv2d_packed_params *p, const mk_map *input, const mk_map *output, int8_t *scratch)
 {
     const mk_window *w = &p->window;
-    const uint32_t per_word = 32u / p->weight_bits, depth = input->channels / (uint32_t)p->groups;
+    const uint32_t depth = input->channels / (uint32_t)p->groups, filters = output->channels / (uint32_t)p->groups;
     const uint32_t taps = (uint32_t)w->kernel_height * w->kernel_width * depth;
-    const uint32_t words = mk_weight_words(taps, p->weight_bits);
+    const uint32_t per_word = p->weight_bits == 2 ? 8 : 4, words = (taps + per_word - 1) / per_word;
     const shape s = {
         .params = p,
         .input = input,
         .output = output,
         .depth = depth,
         .taps = taps,
-        .filters = output->channels / (uint32_t)p->groups,
+        .filters = filters,
         .words = words,
+        .group_bytes = (filters + 1) / 2 * words * (p->weight_bits == 8 ? 8 : 4),
+        .signs = mk_pair_signs(p->weight_bits, input->bits),
         .pixel_bytes = MK_PIXEL_BYTES(input->channels, input->bits),
         .window_bytes = words * per_word,
         .values = scratch,
         .windows = output->bits == 8 ? scratch : scratch + (uint32_t)p->pixels * output->channels,
+        .is_wide = p->weight_bits == 4 && input->bits == 8,
         .is_direct = w->kernel_height == 1 && w->kernel_width == 1 && p->groups == 1 && input->bits == 8 &&
                      taps % per_word == 0,
     };

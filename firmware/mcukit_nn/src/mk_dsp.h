@@ -15,7 +15,10 @@
 
 #include "mk_common.h"
 
-#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && defined(__ARM_FEATURE_UNALIGNED)
+/* Without optimization compilers for cores with Helium keep registers for themselves that the assembly needs. */
+#if defined(__ARM_FEATURE_MVE) && !defined(__OPTIMIZE__)
+#define MK_DSP_INSTRUCTIONS 0
+#elif defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && defined(__ARM_FEATURE_UNALIGNED)
 #define MK_DSP_INSTRUCTIONS 1
 #else
 #define MK_DSP_INSTRUCTIONS 0
@@ -95,6 +98,8 @@ MK_DSP_UNARY(mk_extend_even, "sxtb16 %0, %1")
 MK_DSP_UNARY(mk_extend_odd, "sxtb16 %0, %1, ror #8")
 MK_DSP_BINARY(mk_low_halves, "pkhbt %0, %1, %2, lsl #16")
 MK_DSP_BINARY(mk_high_halves, "pkhtb %0, %2, %1, asr #16")
+MK_DSP_BINARY(mk_subtract_pairs, "ssub16 %0, %1, %2")
+MK_DSP_BINARY(mk_subtract_bytes, "ssub8 %0, %1, %2")
 MK_DSP_ACCUMULATE(mk_multiply_pairs, "smlad %0, %1, %2, %3")
 MK_DSP_ACCUMULATE(mk_multiply_low_high, "smlabt %0, %1, %2, %3")
 MK_DSP_ACCUMULATE(mk_multiply_high_low, "smlatb %0, %1, %2, %3")
@@ -106,6 +111,13 @@ static inline int32_t mk_multiply_high_rounded(int32_t value, uint32_t doubled, 
     return result;
 }
 
+/* A constant that stays in a register: as an immediate it would leave no room for a shift in the instruction. */
+static inline uint32_t mk_in_register(uint32_t constant)
+{
+    __asm__("" : "+r"(constant));
+    return constant;
+}
+
 /* `value` / 2, rounded down, as near as 8 bits come to it. */
 static inline int32_t mk_halve_to_byte(int32_t value)
 {
@@ -114,10 +126,32 @@ static inline int32_t mk_halve_to_byte(int32_t value)
     return result;
 }
 
+/* The same as near as fields of 4 or 2 bits, which have no sign, come to it. */
+static inline int32_t mk_halve_to_4_bits(int32_t value)
+{
+    int32_t result;
+    __asm__("usat %0, #4, %1, asr #1" : "=r"(result) : "r"(value));
+    return result;
+}
+
+static inline int32_t mk_halve_to_2_bits(int32_t value)
+{
+    int32_t result;
+    __asm__("usat %0, #2, %1, asr #1" : "=r"(result) : "r"(value));
+    return result;
+}
+
 static inline int32_t mk_to_byte(int32_t value)
 {
     int32_t result;
     __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return result;
+}
+
+static inline int32_t mk_to_half(int32_t value)
+{
+    int32_t result;
+    __asm__("ssat %0, #16, %1" : "=r"(result) : "r"(value));
     return result;
 }
 
@@ -153,6 +187,18 @@ static inline uint32_t mk_extend_odd(uint32_t a)
     return mk_extend_even(a >> 8);
 }
 
+static inline uint32_t mk_subtract_pairs(uint32_t a, uint32_t b)
+{
+    return mk_low_halves(a - b, (a >> 16) - (b >> 16));
+}
+
+static inline uint32_t mk_subtract_bytes(uint32_t a, uint32_t b)
+{
+    /* The highest bit of each byte keeps what it would lend to itself. */
+    const uint32_t highest = 0x80808080u;
+    return ((a | highest) - (b & ~highest)) ^ ((a ^ ~b) & highest);
+}
+
 static inline int32_t mk_multiply_pairs(uint32_t a, uint32_t b, int32_t sum)
 {
     return sum + mk_low_half(a) * mk_low_half(b) + mk_high_half(a) * mk_high_half(b);
@@ -179,9 +225,29 @@ static inline int32_t mk_to_byte(int32_t value)
     return mk_clamp(value, -128, 127);
 }
 
+static inline int32_t mk_to_half(int32_t value)
+{
+    return mk_clamp(value, -32768, 32767);
+}
+
 static inline int32_t mk_halve_to_byte(int32_t value)
 {
     return mk_to_byte(value >> 1);
+}
+
+static inline uint32_t mk_in_register(uint32_t constant)
+{
+    return constant;
+}
+
+static inline int32_t mk_halve_to_4_bits(int32_t value)
+{
+    return mk_clamp(value >> 1, 0, 15);
+}
+
+static inline int32_t mk_halve_to_2_bits(int32_t value)
+{
+    return mk_clamp(value >> 1, 0, 3);
 }
 
 #endif
@@ -190,8 +256,8 @@ static inline int32_t mk_halve_to_byte(int32_t value)
 /*
  * Above: mk_extend_even(a) are bytes 0 and 2 of a, signed, as two 16-bit values, mk_extend_odd(a) bytes 1 and 3.
  * mk_low_halves(a, b) is the low half of a, and above it that of b; mk_high_halves the same of their high halves.
- * mk_multiply_pairs adds both products of two pairs to a sum, the others one product: low_high is a's low with b's
- * high.
+ * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes. mk_multiply_pairs adds both products of two
+ * pairs to a sum, the others one product: low_high is a's low with b's high.
  *
  * mk_multiply_high_rounded(value, doubled, once) is round(value * doubled / 2^32) + once, ties up, where `doubled` is
  * taken for a signed number. Twice a multiplier in [2^30, 2^31) is by 2^32 too small as that, which adding the value
@@ -199,11 +265,25 @@ static inline int32_t mk_halve_to_byte(int32_t value)
  */
 
 /*
- * mk_requantize and the zero point of the output, in the fewest instructions, as near as 8 bits come to the result.
+ * mk_requantize and the zero point of the output in the fewest instructions: twice that, and perhaps 1 more. Large
+ * values that a byte is not near to may come out smaller.
  * doubled: 2 * multiplier, which is at least 2^31, or 0 and then the shift is 0 too. offset: 2 * zero point + 1.
  * Shifts to the right round ties away from zero: one is taken off negative values, then half of the divisor added: by
- * shifting out all but the last bit, adding 1 (a part of `offset`) and shifting out that.
+ * shifting out all but the last bit, adding 1 (a part of `offset`) and leaving it to the caller to shift out that.
  */
+static inline int32_t mk_requantize_twice(int32_t sum, uint32_t doubled, int shift, int32_t offset)
+{
+    if (shift >= 0) {
+        const int32_t left = (int32_t)((uint32_t)sum << shift);
+        const int32_t once = left & (int32_t)doubled >> 31;
+        return 2 * mk_to_half(mk_multiply_high_rounded(left, doubled, once)) + offset;
+    }
+    int32_t value = mk_multiply_high_rounded(sum, doubled, sum);
+    value += value >> 31;
+    return (value >> (-shift - 1)) + offset;
+}
+
+/* The same as near as 8 bits come to it. */
 static inline int8_t mk_requantize_to_byte(int32_t sum, uint32_t doubled, int shift, int32_t offset)
 {
     if (shift >= 0) {
@@ -211,9 +291,13 @@ static inline int8_t mk_requantize_to_byte(int32_t sum, uint32_t doubled, int sh
         const int32_t once = left & (int32_t)doubled >> 31;
         return (int8_t)mk_to_byte(mk_multiply_high_rounded(left, doubled, once) + (offset >> 1));
     }
-    int32_t value = mk_multiply_high_rounded(sum, doubled, sum);
-    value += value >> 31;
-    return (int8_t)mk_halve_to_byte((value >> (-shift - 1)) + offset);
+    return (int8_t)mk_halve_to_byte(mk_requantize_twice(sum, doubled, shift, offset));
+}
+
+/* `value` / 2, rounded down, as near as a field of 4 or 2 bits, which has no sign, comes to it. */
+static inline uint32_t mk_halve_to_field(int32_t value, uint32_t bits)
+{
+    return (uint32_t)mk_clamp(value >> 1, 0, (1 << bits) - 1);
 }
 
 /* Limits values that are bytes already, where an activation allows fewer than a byte holds. */

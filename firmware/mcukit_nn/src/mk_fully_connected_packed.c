@@ -48,20 +48,35 @@ static uint32_t read_elements(reader *r, uint32_t room, int8_t *out)
     return filled;
 }
 
+/* Adds the products of inputs with two rows of bytes. */
+static mk_sums multiply_rows(mk_sums sums, const int8_t *u, const int8_t *v, uint32_t words, const int8_t *a)
+{
+    for (; words != 0; --words) {
+        MK_FOUR_BYTES(MK_MULTIPLY_ONE);
+    }
+    return sums;
+}
+
 /*
- * Adds the products of inputs with `words` words of each of `count` filters, from word `first` on. filter_words: from
- * one filter to the next.
+ * Adds the products of inputs with `words` words of each of `count` filters of a block, from word `first` on.
  */
 static void add_products(const mk_fully_connected_packed_params *p, const void *filters, uint32_t filter_words,
-                         uint32_t count, uint32_t first, uint32_t words, const int8_t *inputs, int32_t *sums)
+                         uint32_t count, uint32_t first, uint32_t words, uint32_t signs, const int8_t *inputs,
+                         int32_t *sums)
 {
     for (uint32_t i = 0; i < count; i += 2) {
-        /* A lone last filter is computed twice: the second sum is dropped. */
+        /* A lone last filter is computed twice or beside zeros: the second sum is dropped. */
         const uint32_t other = i + (i + 1 < count);
-        const void *w0 = mk_weights_at(filters, i * filter_words + first);
-        const void *w1 = mk_weights_at(filters, other * filter_words + first);
         mk_sums pair = {sums[i], sums[other], 0, 0};
-        pair = mk_multiply_one(pair, w0, w1, words, p->weight_bits, inputs);
+        if (p->weight_bits == 8) {
+            const int8_t *w0 = mk_weights_at(filters, i * filter_words + first);
+            const int8_t *w1 = mk_weights_at(filters, other * filter_words + first);
+            pair = multiply_rows(pair, w0, w1, words, inputs);
+        } else {
+            mk_pair at = mk_pair_at(filters, i, count, filter_words, signs == mk_pair_signs(4, 8));
+            at.words += first * at.step;
+            pair = mk_multiply_one(pair, at, words, p->weight_bits, signs, inputs);
+        }
         sums[other] = pair.a1;
         sums[i] = pair.a0;
     }
@@ -71,7 +86,7 @@ static void add_products(const mk_fully_connected_packed_params *p, const void *
 static void sum_block(const mk_fully_connected_packed_params *p, const mk_map *input, const void *filters,
                       uint32_t filter_words, uint32_t count, int8_t *segment, int32_t *sums)
 {
-    const uint32_t per_word = 32u / p->weight_bits;
+    const uint32_t per_word = p->weight_bits == 2 ? 8 : 4, signs = mk_pair_signs(p->weight_bits, input->bits);
     reader r = {input, 0, 0, 0};
     uint32_t held = 0;
     for (uint32_t first = 0; first < filter_words;) {
@@ -82,7 +97,7 @@ static void sum_block(const mk_fully_connected_packed_params *p, const mk_map *i
             }
         }
         const uint32_t words = held / per_word, used = words * per_word;
-        add_products(p, filters, filter_words, count, first, words, segment, sums);
+        add_products(p, filters, filter_words, count, first, words, signs, segment, sums);
         first += words;
         held -= used;
         memmove(segment, segment + used, held);
@@ -96,19 +111,23 @@ void mk_fully_connected_packed(const mk_fully_connected_packed_params *params, c
         return;
     }
     const uint32_t elements = (uint32_t)input->height * input->width * input->channels;
-    const uint32_t filter_words = mk_weight_words(elements, params->weight_bits);
+    /* Words of a filter of 8 bits, or of a pair of others; from one block of filters to the next. */
+    const bool are_bytes = params->weight_bits == 8;
+    const uint32_t filter_words = are_bytes ? (elements + 3) / 4 : mk_pair_words(elements, params->weight_bits);
+    const uint32_t block_words = FILTERS * filter_words / (are_bytes ? 1 : 2);
+    const void *filters = params->weights;
     int8_t *const out = mk_row(output, first_row);
     for (uint32_t first = 0; first < output->channels; first += FILTERS) {
         const uint32_t left = output->channels - first, count = left < FILTERS ? left : FILTERS;
         int32_t sums[FILTERS];
         int8_t values[FILTERS];
         memcpy(sums, params->bias + first, count * sizeof sums[0]);
-        sum_block(params, input, mk_weights_at(params->weights, first * filter_words), filter_words, count, scratch,
-                  sums);
+        sum_block(params, input, filters, filter_words, count, scratch, sums);
         for (uint32_t i = 0; i < count; ++i) {
             const int32_t scaled = mk_requantize(sums[i], params->multiplier[first + i], params->shift[first + i]);
             values[i] = (int8_t)mk_clamp(scaled + params->output_zero_point, params->minimum, params->maximum);
         }
         mk_pack(values, count, output->bits, out + first * output->bits / 8);
+        filters = mk_weights_at(filters, block_words);
     }
 }

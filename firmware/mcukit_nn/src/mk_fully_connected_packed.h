@@ -5,13 +5,15 @@
 #include "mk_common.h"
 
 typedef struct mk_fully_connected_packed_params {
-    const void    *weights;    /* [output channel][input element] in the order of rows, columns, channels:
+    const void    *weights;    /* of 8 bits: [output channel][input element] in the order of rows, columns, channels,
+                                  each filled up with zeros to a multiple of four; of others: in pairs of filters,
                                   mk_packed_weights.h */
     const int32_t *bias;       /* [output channel], minus `input_zero_point` times the sum of the weights */
     const int32_t *multiplier; /* [output channel] */
     const int8_t  *shift;      /* [output channel], positive to the left */
     uint16_t weight_bits;      /* 8, 4 or 2 */
     uint16_t segment;          /* inputs that are unpacked at a time: at least 32, divisible by 16 */
+    uint16_t sum_taps;         /* only mk_fully_connected_packed_dsp asks */
     int16_t  input_zero_point; /* as a packed input stores it */
     int16_t  output_zero_point;
     int16_t  minimum, maximum;

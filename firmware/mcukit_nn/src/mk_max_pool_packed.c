@@ -41,7 +41,7 @@ static inline void raise_to(const int8_t *in, uint32_t pixels, uint32_t bytes, u
     for (; pixels > 0; --pixels) {
         uint32_t at = 0;
         for (; at + 4 <= bytes; at += 4, in += 4) {
-            mk_store_word(out + at, larger(mk_load_word(out + at), mk_load_word(in), bits));
+            mk_store_bytes(out + at, larger(mk_load_bytes(out + at), mk_load_bytes(in), bits));
         }
         for (; at < bytes; ++at) {
             out[at] = (int8_t)larger((uint8_t)out[at], (uint8_t)*in++, bits);

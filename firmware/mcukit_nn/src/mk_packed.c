@@ -63,11 +63,11 @@ static void unpack(const int8_t *pixel, uint32_t channels, uint32_t bits, int32_
     const uint32_t offsets = (uint32_t)offset * EACH_BYTE;
     if (bits == 4) {
         for (; channels >= 4; channels -= 4, values += 4, packed += 2) {
-            mk_store_word(values, subtract_offset(spread_4(load_half(packed)), offsets));
+            mk_store_bytes(values, subtract_offset(spread_4(load_half(packed)), offsets));
         }
     } else {
         for (; channels >= 4; channels -= 4, values += 4, packed += 1) {
-            mk_store_word(values, subtract_offset(spread_2(*packed), offsets));
+            mk_store_bytes(values, subtract_offset(spread_2(*packed), offsets));
         }
     }
     for (uint32_t position = 0; channels != 0; --channels, position += bits) {
@@ -91,6 +91,18 @@ void mk_unpack_stored(const int8_t *pixel, uint32_t channels, uint32_t bits, int
         memcpy(values, pixel, channels);
     } else {
         unpack(pixel, channels, bits, 0, values);
+    }
+}
+
+void mk_unpack_channels(const int8_t *pixel, uint32_t first, uint32_t count, uint32_t bits, int8_t *values)
+{
+    if (first * bits % 8 == 0) {
+        mk_unpack_stored(pixel + first * bits / 8, count, bits, values);
+        return;
+    }
+    const uint8_t *packed = (const uint8_t *)pixel;
+    for (uint32_t bit = first * bits; count != 0; --count, bit += bits) {
+        *values++ = (int8_t)(packed[bit / 8] >> bit % 8 & ((1u << bits) - 1));
     }
 }
 
@@ -174,13 +186,13 @@ void mk_pack(const int8_t *values, uint32_t channels, uint32_t bits, int8_t *pix
     if (bits == 4) {
         for (; channels >= 4; channels -= 4, values += 4, packed += 2) {
             /* A value plus the offset, modulo 16, is the value with its sign bit inverted. */
-            const uint32_t fields = gather_4((mk_load_word(values) ^ 8 * EACH_BYTE) & 15 * EACH_BYTE);
+            const uint32_t fields = gather_4((mk_load_bytes(values) ^ 8 * EACH_BYTE) & 15 * EACH_BYTE);
             packed[0] = (uint8_t)fields;
             packed[1] = (uint8_t)(fields >> 8);
         }
     } else {
         for (; channels >= 4; channels -= 4, values += 4, packed += 1) {
-            packed[0] = (uint8_t)gather_2((mk_load_word(values) ^ 2 * EACH_BYTE) & 3 * EACH_BYTE);
+            packed[0] = (uint8_t)gather_2((mk_load_bytes(values) ^ 2 * EACH_BYTE) & 3 * EACH_BYTE);
         }
     }
     if (channels != 0) {
@@ -191,6 +203,33 @@ void mk_pack(const int8_t *values, uint32_t channels, uint32_t bits, int8_t *pix
         packed[0] = (uint8_t)fields;
         if (channels * bits > 8) {
             packed[1] = (uint8_t)(fields >> 8);
+        }
+    }
+}
+
+/* Channel `channel` of a pixel of 4 or 2 bits, which is meant as it is stored. */
+static void limit_field(int8_t *pixel, uint32_t channel, uint32_t bits, int32_t minimum, int32_t maximum)
+{
+    uint8_t *const byte = (uint8_t *)pixel + channel * bits / 8;
+    const uint32_t shift = channel * bits % 8, mask = (1u << bits) - 1;
+    const uint32_t limited = (uint32_t)mk_clamp((int32_t)(*byte >> shift & mask), minimum, maximum);
+    *byte = (uint8_t)((*byte & ~(mask << shift)) | limited << shift);
+}
+
+void mk_limit_pixels(int8_t *pixel, uint32_t pixels, uint32_t step, uint32_t channels, uint32_t bits, int32_t minimum,
+                     int32_t maximum)
+{
+    const int32_t half = (int32_t)(1u << (bits - 1)), offset = mk_packed_offset(bits);
+    if (minimum <= -half && maximum >= half - 1) {
+        return;
+    }
+    for (; pixels != 0; --pixels, pixel += step) {
+        for (uint32_t channel = 0; channel < channels; ++channel) {
+            if (bits == 8) {
+                pixel[channel] = (int8_t)mk_clamp(pixel[channel], minimum, maximum);
+            } else {
+                limit_field(pixel, channel, bits, minimum + offset, maximum + offset);
+            }
         }
     }
 }

@@ -25,13 +25,13 @@ static inline uint32_t mk_last_byte_mask(uint32_t channels, uint32_t bits)
 }
 
 /* Bytes as a word, the first one lowest, wherever they lie. Compilers make one load of it where the core can. */
-static inline uint32_t mk_load_word(const int8_t *bytes)
+static inline uint32_t mk_load_bytes(const int8_t *bytes)
 {
     const uint8_t *b = (const uint8_t *)bytes;
     return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 
-static inline void mk_store_word(int8_t *bytes, uint32_t word)
+static inline void mk_store_bytes(int8_t *bytes, uint32_t word)
 {
     uint8_t *b = (uint8_t *)bytes;
     b[0] = (uint8_t)word;
@@ -49,10 +49,17 @@ void mk_unpack(const int8_t *pixel, uint32_t channels, uint32_t bits, int8_t *va
  */
 void mk_unpack_stored(const int8_t *pixel, uint32_t channels, uint32_t bits, int8_t *values);
 
+/* The same of channels [first, first + count), which need not begin on a byte. */
+void mk_unpack_channels(const int8_t *pixel, uint32_t first, uint32_t count, uint32_t bits, int8_t *values);
+
 /* Adds the values of `pixels` pixels that follow each other, as they are stored, to a sum for each channel. */
 void mk_add_stored(const int8_t *in, uint32_t pixels, uint32_t channels, uint32_t bits, int32_t *sums);
 
 /* Values, which fit `bits`, into a pixel. Every byte of it is written; bits behind the last channel become 0. */
 void mk_pack(const int8_t *values, uint32_t channels, uint32_t bits, int8_t *pixel);
+
+/* Limits pixels, `step` bytes apart, where an activation allows fewer values than their bits hold. bits: 8, 4 or 2. */
+void mk_limit_pixels(int8_t *pixel, uint32_t pixels, uint32_t step, uint32_t channels, uint32_t bits, int32_t minimum,
+                     int32_t maximum);
 
 #endif

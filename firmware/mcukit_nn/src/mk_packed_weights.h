@@ -3,14 +3,27 @@
  * Weights of kernels for packed maps, and their products with inputs of one byte each. Not part of the public
  * interface.
  *
- * Weights of 8 bits are int8_t in their own order. Those of 4 and 2 bits are stored in uint32_t words as their distance
- * from the smallest value of their width. Fields are ordered for kernels that multiply two pairs of 16 bits at a time:
- * one shift and one AND take the weights of inputs 0 and 2, or 1 and 3, of a group of four out of a word.
+ * Weights of 8 bits are int8_t: convolutions have them as mk_conv2d_s8.h says, others in their own order. Those of 4 and
+ * 2 bits are fields of uint32_t words, stored as their distance from the smallest value of their width, or as two's
+ * complement where it is said below. Fields are ordered for kernels that multiply two pairs of 16 bits at a time.
+ *
+ * Depthwise filters: one shift and one AND take the weights of inputs 0 and 2, or 1 and 3, of a group of four out of a
+ * word. Every tap begins with a word and ends with one: weights of 0 fill it up.
  *
  *   4 bits: word & 0x000F000F is (w0, w2), >> 4 (w1, w3), >> 8 (w4, w6), >> 12 (w5, w7)
  *   2 bits: word & 0x00030003 is (w0, w2), >> 2 (w1, w3), >> 4 (w4, w6), >> 6 (w5, w7), ... >> 14 (w13, w15)
  *
- * Every filter, or tap of a depthwise filter, begins with a word and ends with one: weights of 0 fill it up.
+ * Other filters stand in pairs: a word holds four taps of 4 bits, or eight of 2 bits, of both a and b. One rotation and
+ * one AND take two taps of both out of it: a in the lowest, b in the highest bits of each half.
+ *
+ *   4 bits: word & 0xF00FF00F is (a0 b0, a2 b2), rotated right by 8 (a1 b1, a3 b3)
+ *   2 bits: word & 0xC003C003 is (a0 b0, a2 b2), rotated right by 4 (a1 b1, a3 b3), by 8 (a4 b4, a6 b6), by 12 (a5 b5,
+ *           a7 b7)
+ *
+ * So b is a signed number above the sum of products of a, and is stored as two's complement. Four filters stand side by
+ * side, a word of the first pair before one of the second; then, where their number leaves one or two, words of a lone
+ * pair. But where weights of 4 bits meet inputs of 8, whose products are too large for that, b is stored as a distance
+ * too, and all pairs stand alone. Beside a lone filter stand weights of 0, and they fill the last word.
  *
  * Portable code takes one weight at a time: the highest bit of every field is flipped, which turns the distances of a
  * word into two's complement at once, then a field is moved to the top of a register and back, which is one bit field
@@ -32,7 +45,7 @@ static inline uint32_t mk_signed_weights(uint32_t word, uint32_t bits)
     return word ^ (bits == 4 ? 0x88888888u : 0xAAAAAAAAu);
 }
 
-/* Words of `values` weights. */
+/* Words of `values` weights of a filter or tap on its own. */
 static inline uint32_t mk_weight_words(uint32_t values, uint32_t bits)
 {
     return (values + 32 / bits - 1) / (32 / bits);
@@ -58,19 +71,87 @@ typedef struct mk_sums {
         multiply(*u++, *v++); \
     } while (0)
 
-/* The same for one or eight inputs whose weights are fields of the words u and v. */
+/* Lowest bit of tap `index` of the first filter of a pair and of the second. */
+#define MK_FIRST_OF_PAIR(bits, index) (2 * MK_WEIGHT_POSITION(bits, index) - (index) / 2 % 2 * 16)
+#define MK_SECOND_OF_PAIR(bits, index) ((MK_FIRST_OF_PAIR(bits, index) + 16 - (bits)) % 32)
+
+/* What turns all fields of a pair's words into two's complement. input_bits: of the inputs that they meet. */
+static inline uint32_t mk_pair_signs(uint32_t bits, uint32_t input_bits)
+{
+    if (bits == 2) {
+        return 0x22222222u;
+    }
+    return input_bits == 8 ? 0x88888888u : 0x08080808u;
+}
+
+/* Words of a pair of filters of 4 or 2 bits. */
+static inline uint32_t mk_pair_words(uint32_t taps, uint32_t bits)
+{
+    return (taps + 16 / bits - 1) / (16 / bits);
+}
+
+/* Where the words of a pair are, and `step` words from one to the next. */
+typedef struct mk_pair {
+    const uint32_t *words;
+    uint32_t step;
+} mk_pair;
+
+/*
+ * The pair that begins with filter `first`, which is even, of `filters`. words: of a pair. is_wide: whether weights of 4
+ * bits meet inputs of 8.
+ */
+static inline mk_pair mk_pair_at(const void *weights, uint32_t first, uint32_t filters, uint32_t words, bool is_wide)
+{
+    if (is_wide) {
+        const mk_pair pair = {(const uint32_t *)weights + first / 2 * words, 1};
+        return pair;
+    }
+    const uint32_t *four = (const uint32_t *)weights + first / 4 * 2 * words;
+    const bool is_lone = first / 4 * 4 + 2 >= filters;
+    const mk_pair pair = {first % 4 == 0 ? four : four + 1, is_lone ? 1 : 2};
+    return pair;
+}
+
+/* The same as MK_FOUR_BYTES for one or four inputs whose weights are fields of the word `pair`. */
 #define MK_FIELD(multiply, bits, i) \
-    multiply(MK_WEIGHT(u, bits, MK_WEIGHT_POSITION(bits, i)), MK_WEIGHT(v, bits, MK_WEIGHT_POSITION(bits, i)))
-#define MK_EIGHT_FIELDS(multiply, bits, first) \
+    multiply(MK_WEIGHT(pair, bits, MK_FIRST_OF_PAIR(bits, i)), MK_WEIGHT(pair, bits, MK_SECOND_OF_PAIR(bits, i)))
+#define MK_FOUR_FIELDS(multiply, bits, first) \
     do { \
         MK_FIELD(multiply, bits, (first)); \
         MK_FIELD(multiply, bits, (first) + 1); \
         MK_FIELD(multiply, bits, (first) + 2); \
         MK_FIELD(multiply, bits, (first) + 3); \
-        MK_FIELD(multiply, bits, (first) + 4); \
-        MK_FIELD(multiply, bits, (first) + 5); \
-        MK_FIELD(multiply, bits, (first) + 6); \
-        MK_FIELD(multiply, bits, (first) + 7); \
+    } while (0)
+
+#define MK_FOUR_OF_4_BITS(multiply) MK_FOUR_FIELDS(multiply, 4, 0)
+#define MK_EIGHT_OF_2_BITS(multiply) \
+    do { \
+        MK_FOUR_FIELDS(multiply, 2, 0); \
+        MK_FOUR_FIELDS(multiply, 2, 4); \
+    } while (0)
+
+/* `all(multiply)` for the next word of a pair, and for `words` of them: eight taps a turn, because loops have a price. */
+#define MK_NEXT_PAIR_WORD(multiply, all) \
+    do { \
+        const uint32_t pair = *next ^ signs; \
+        next += filters.step; \
+        all(multiply); \
+    } while (0)
+#define MK_EACH_WORD_OF_4_BITS(multiply) \
+    do { \
+        for (; words >= 2; words -= 2) { \
+            MK_NEXT_PAIR_WORD(multiply, MK_FOUR_OF_4_BITS); \
+            MK_NEXT_PAIR_WORD(multiply, MK_FOUR_OF_4_BITS); \
+        } \
+        if (words != 0) { \
+            MK_NEXT_PAIR_WORD(multiply, MK_FOUR_OF_4_BITS); \
+        } \
+    } while (0)
+#define MK_EACH_WORD_OF_2_BITS(multiply) \
+    do { \
+        for (; words != 0; --words) { \
+            MK_NEXT_PAIR_WORD(multiply, MK_EIGHT_OF_2_BITS); \
+        } \
     } while (0)
 
 /* The next input of a pixel with both filters. */
@@ -82,31 +163,17 @@ typedef struct mk_sums {
     } while (0)
 
 /*
- * Adds the products of `words` words of two filters with the inputs of one pixel. Inputs fill the words: those behind
- * the last one are 0.
+ * Adds the products of `words` words of a pair of filters with the inputs of one pixel. Inputs fill the words: those
+ * behind the last one are 0. signs: see mk_pair_signs.
  */
-static inline mk_sums mk_multiply_one(mk_sums sums, const void *filter0, const void *filter1, uint32_t words,
-                                      uint32_t bits, const int8_t *a)
+static inline mk_sums mk_multiply_one(mk_sums sums, mk_pair filters, uint32_t words, uint32_t bits, uint32_t signs,
+                                      const int8_t *a)
 {
-    if (bits == 8) {
-        const int8_t *u = filter0, *v = filter1;
-        for (; words != 0; --words) {
-            MK_FOUR_BYTES(MK_MULTIPLY_ONE);
-        }
-        return sums;
-    }
-    const uint32_t *next0 = filter0, *next1 = filter1;
+    const uint32_t *next = filters.words;
     if (bits == 4) {
-        for (; words != 0; --words) {
-            const uint32_t u = mk_signed_weights(*next0++, 4), v = mk_signed_weights(*next1++, 4);
-            MK_EIGHT_FIELDS(MK_MULTIPLY_ONE, 4, 0);
-        }
+        MK_EACH_WORD_OF_4_BITS(MK_MULTIPLY_ONE);
     } else {
-        for (; words != 0; --words) {
-            const uint32_t u = mk_signed_weights(*next0++, 2), v = mk_signed_weights(*next1++, 2);
-            MK_EIGHT_FIELDS(MK_MULTIPLY_ONE, 2, 0);
-            MK_EIGHT_FIELDS(MK_MULTIPLY_ONE, 2, 8);
-        }
+        MK_EACH_WORD_OF_2_BITS(MK_MULTIPLY_ONE);
     }
     return sums;
 }
