@@ -26,13 +26,20 @@ from mcukit.ops.window import Window
 from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
-from mcukit.quantized.packing import MAP_BITS
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
-from tests.ops import test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected, test_packed
+from tests.ops import (
+    test_add,
+    test_conv2d,
+    test_depthwise_conv2d,
+    test_fully_connected,
+    test_packed,
+    test_packed_depthwise,
+)
 from tests.ops.harness import Case, case_graph, check_on_host, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
+from tests.ops.test_packed_depthwise import MIXES, in_mixes
 
 
 def fully_connected(source: tuple[int, int, int], filters: int, seed: int) -> Case:
@@ -58,15 +65,6 @@ CASES = (
     *(case for module in (test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected) for case in module.CASES),
     *LONG,
 )
-MIXES = tuple(mix for mix in product(MAP_BITS, repeat=3) if mix != (8, 8, 8))
-"""Bits of input, output and weights that call packed kernels."""
-
-
-def in_mixes(cases: Sequence[Case], first: int) -> tuple[Case, ...]:
-    """The cases with one mix of bits each, in an order in which neighbours differ in all three."""
-    return tuple(replace(case, bits=MIXES[(first + 7 * i) % len(MIXES)]) for i, case in enumerate(cases))
-
-
 FILTERS = (1, 2, 3, 4, 5, 6, 8)
 WINDOWS = Window((1, 1)), Window((3, 3), pads=(1, 1, 1, 1))
 PACKED = (
@@ -91,6 +89,7 @@ PACKED = (
         ],
         2,
     ),
+    *test_packed_depthwise.CASES,
 )
 INPUT = (1, 9, 9, 4)
 NARROW = 3
@@ -182,7 +181,7 @@ def packed() -> tuple[IntegerModel, np.ndarray]:
 
 def test_the_packed_cases_reach_every_path(packed: tuple[IntegerModel, np.ndarray]) -> None:
     model, _ = packed
-    for function in ("mk_conv2d_packed_dsp", "mk_fully_connected_packed_dsp"):
+    for function in ("mk_conv2d_packed_dsp", "mk_fully_connected_packed_dsp", *test_packed_depthwise.FUNCTIONS):
         layers = [layer for layer in model.layers if layer.kernel and layer.kernel.function == function]
         mixes = {(layer.forms[0].bits, layer.output_form.bits, layer.operator.weight_bits) for layer in layers}
         assert mixes == set(MIXES)
