@@ -191,8 +191,9 @@ def test_the_packed_cases_reach_every_path(packed: tuple[IntegerModel, np.ndarra
         assert (shifts > 0).any()
 
 
-def test_packed_bytes_agree(packed: tuple[IntegerModel, np.ndarray]) -> None:
-    require_equal_bytes(*packed, "cortex-m4")
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m55"])
+def test_packed_bytes_agree(packed: tuple[IntegerModel, np.ndarray], target: str) -> None:
+    require_equal_bytes(*packed, target)
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33"])

@@ -19,7 +19,6 @@ from mcukit.ops.window import Window
 from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel, Layer, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
-from mcukit.quantized.precision import INT8
 from tests.ops import test_conv2d, test_depthwise_conv2d, test_dsp_kernels, test_fully_connected
 from tests.ops.harness import case_graph, check_on_host, quantize_case, run_c
 from tests.ops.test_conv2d import conv
@@ -43,8 +42,8 @@ OWN = {"mk_conv2d_s8_mve", "mk_depthwise_conv2d_s8_mve", "mk_fully_connected_s8_
 
 @pytest.fixture(scope="module")
 def everything() -> tuple[IntegerModel, np.ndarray]:
-    graph = test_dsp_kernels.merged([case for case in CASES if len(case.maps[0]) == len(test_dsp_kernels.INPUT)])
-    model, inputs = test_dsp_kernels.quantized(graph, INT8)
+    cases = [case for case in CASES if len(case.maps[0]) == len(test_dsp_kernels.INPUT)]
+    model, inputs = test_dsp_kernels.quantized(*test_dsp_kernels.merged(cases))
     return with_kernels(model, KernelSet.MVE), inputs
 
 

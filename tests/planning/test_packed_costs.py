@@ -405,7 +405,7 @@ def test_estimates_of_a_mixed_network_are_near_the_emulators_counts(
     kernels = kernels_for_target(target)
     model, inputs = with_kernels(mixed[0], kernels), mixed[1]
     functions = {layer.kernel.function for layer in model.steps if layer.kernel is not None and layer.is_packed}
-    suffix = "_dsp" if kernels is KernelSet.DSP else ""
+    suffix = "" if kernels is KernelSet.PORTABLE else "_dsp"
     assert {f"mk_conv2d_packed{suffix}", f"mk_fully_connected_packed{suffix}", "mk_add_packed"} <= functions
     with tempfile.TemporaryDirectory() as folder:
         for name, text in generate_c(model, plan_layers(model)).items():
