@@ -4,8 +4,9 @@
 
 #if MK_DSP
 
-/* `count` channels of a pixel, or of two, of which the second one has `step`. bits: a constant where this is inlined. */
-static inline void pack_pair(const uint32_t *words, uint32_t count, bool is_one, uint32_t step, uint32_t bits, int8_t *out)
+/* `count` channels of one pixel, or of two that are `step` bytes apart. bits: a constant where this is inlined. */
+static inline void pack_pair(const uint32_t *words, uint32_t count, bool is_one, uint32_t step, uint32_t bits,
+                             int8_t *out)
 {
     uint32_t both = words[0];
     for (uint32_t k = 1; k < count; ++k) {

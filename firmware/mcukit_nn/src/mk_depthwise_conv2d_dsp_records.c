@@ -38,8 +38,8 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwi
 #define UPPER_ROWS(load, ldr) load(ldr, "r0", "r5", "r6") load(ldr, "r1", "r7", "r8") LOAD_BEYOND("r9", "r10")
 
 /*
- * Channels of 8 bits: 0 and 1 of both rows, or of both columns of the last row, meet in r4, r11 and lr, channels 2 and 3
- * in r5, r6 and r9.
+ * Channels of 8 bits: 0 and 1 of both rows, or of both columns of the last row, meet in r4, r11 and lr, channels 2 and
+ * 3 in r5, r6 and r9.
  */
 #define SPLIT_BYTES \
     "pkhbt  r4, r5, r7, lsl #16\n" \

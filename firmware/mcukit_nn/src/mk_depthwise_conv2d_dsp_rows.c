@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise 3x3 convolutions with DSP instructions, row by row and four channels at a time: mk_depthwise_conv2d_dsp.h. */
+/* Depthwise 3x3 convolutions with DSP instructions, row by row, four channels at a time: mk_depthwise_conv2d_dsp.h. */
 #include "mk_depthwise_conv2d_dsp.h"
 
 #if MK_DSP

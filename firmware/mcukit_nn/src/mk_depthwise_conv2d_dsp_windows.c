@@ -207,8 +207,8 @@ void mk_depthwise_pair_weights_2(const mk_depthwise_windows *s, uint32_t c)
  * in its register from one column of the kernel to the next.
  */
 #define ADD_PRODUCTS(name, multiply_columns, step) \
-    static __attribute__((noinline)) void name(const mk_depthwise_windows *s, const uint32_t *x, const uint32_t *weights, \
-                                               int32_t sums[OUTPUTS]) \
+    static __attribute__((noinline)) void name(const mk_depthwise_windows *s, const uint32_t *x, \
+                                               const uint32_t *weights, int32_t sums[OUTPUTS]) \
     { \
         const uint32_t width = s->window->kernel_width, dilation = s->window->dilation_x; \
         int32_t sum0 = sums[0], sum1 = sums[1], sum2 = sums[2], sum3 = sums[3]; \

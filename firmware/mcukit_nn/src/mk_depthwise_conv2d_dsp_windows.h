@@ -42,8 +42,9 @@ typedef void mk_depthwise_compute_line(const mk_depthwise_windows *s, uint32_t c
  * What stays the same during a call or for a part of a row; a kernel sets what stands before `pairs`.
  *
  * bits: of the input, output_bits of the output, whose values go to `fields` first if they have fewer than 8: 4 bytes
- * for each pixel of a part. tap_bytes: of weights, from a tap to the next. beyond: a word full of zero points as the input stores them. overlaps: whether four
- * channels may begin anywhere, so that the last ones overlap those before them where channels don't fill fours.
+ * for each pixel of a part. tap_bytes: of weights, from a tap to the next. beyond: a word full of zero points as the
+ * input stores them. overlaps: whether four channels may begin anywhere, so that the last ones overlap those before
+ * them where channels don't fill fours.
  *
  * pairs: of rows of the kernel; columns: of the input that are paired, beginning with column `left` of the map; needed:
  * where those end that outputs need. inputs: [channel][pair of rows][column], weights of a part: [channel][pair of

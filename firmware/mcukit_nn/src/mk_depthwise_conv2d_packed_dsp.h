@@ -17,8 +17,8 @@ typedef mk_depthwise_conv2d_packed_params mk_depthwise_conv2d_packed_dsp_params;
 #define MK_DEPTHWISE_PACKED_DSP_WEIGHTS(filled) ((filled) <= 256 ? 9u * (filled) : 0u)
 
 /*
- * mk_depthwise_conv2d_packed for cores with DSP instructions: the same bytes of the same parameters, which must be those
- * of a 3x3 kernel with one filter for each channel whose columns are not dilated and have a stride of 1 or 2.
+ * mk_depthwise_conv2d_packed for cores with DSP instructions: the same bytes of the same parameters, which must be
+ * those of a 3x3 kernel with one filter for each channel whose columns are not dilated and have a stride of 1 or 2.
  * scratch: MK_DEPTHWISE_DSP_RECORDS, and for outputs of 4 or 2 bits MK_DEPTHWISE_PACKED_DSP_WORDS, for a row of the
  * output, or for MK_DEPTHWISE_DSP_COLUMNS / stride pixels where it has more; for weights of 4 or 2 bits also
  * MK_DEPTHWISE_PACKED_DSP_WEIGHTS; but no less than mk_depthwise_conv2d_packed needs.

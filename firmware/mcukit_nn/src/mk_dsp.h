@@ -256,8 +256,8 @@ static inline int32_t mk_halve_to_2_bits(int32_t value)
 /*
  * Above: mk_extend_even(a) are bytes 0 and 2 of a, signed, as two 16-bit values, mk_extend_odd(a) bytes 1 and 3.
  * mk_low_halves(a, b) is the low half of a, and above it that of b; mk_high_halves the same of their high halves.
- * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes. mk_multiply_pairs adds both products of two
- * pairs to a sum, the others one product: low_high is a's low with b's high.
+ * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes. mk_multiply_pairs adds both products of
+ * two pairs to a sum, the others one product: low_high is a's low with b's high.
  *
  * mk_multiply_high_rounded(value, doubled, once) is round(value * doubled / 2^32) + once, ties up, where `doubled` is
  * taken for a signed number. Twice a multiplier in [2^30, 2^31) is by 2^32 too small as that, which adding the value
