@@ -105,7 +105,7 @@ def test_packed_kernels_were_measured_closely(target: str) -> None:
     for function, cost in packed.items():
         assert cost.mean_error < 2, function
         # Where loops are counted in hardware, short runs take less than their number says.
-        assert cost.largest_error < (8.5 if target == "cortex-m55" else 7.5), function
+        assert cost.largest_error < (9.5 if target == "cortex-m55" else 7.5), function
 
 
 @pytest.mark.parametrize("case", BY_ROWS, ids=str)
