@@ -25,6 +25,7 @@ from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import Emulation, LayerCount, emulate
 from mcukit.workflow.evaluate import Evaluation, evaluate
 from mcukit.workflow.execute import execute
+from mcukit.workflow.kernels import kernels_for_target
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 
 Progress = Callable[[str, int, int], None]
@@ -55,6 +56,7 @@ def measure_network(
         calibration=files.calibration,
         preprocessing=network.preprocessing,
         calibration_limit=network.calibration_limit,
+        kernels=kernels_for_target(target).value,
     )
     started = time.perf_counter()
     build = quantize(files.model, scratch / "build", options, progress)
@@ -88,6 +90,7 @@ def versions(target: str) -> dict[str, str]:
     machine = target_named(target)
     return {
         "mcukit": mcukit.__version__,
+        "kernels": kernels_for_target(target).value,
         "compiler": _first_line(machine.compiler),
         "emulator": _first_line(machine.emulator),
     }

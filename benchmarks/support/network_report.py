@@ -50,7 +50,7 @@ def _introduction(results: _Fields) -> str:
         "SRAM is the arena, all other static RAM and the deepest stack; flash is code, constants and weights. Neither "
         "includes startup code or an application. Accuracy is top-1 on the evaluation data: int8 is the generated C on "
         "the host, float is ONNX Runtime on the same samples.\n\n"
-        f"- mcukit {results['mcukit']}\n- {results['compiler']}\n- {results['emulator']}"
+        f"- mcukit {results['mcukit']}, kernels {results['kernels']}\n- {results['compiler']}\n- {results['emulator']}"
     )
 
 

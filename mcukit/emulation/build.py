@@ -27,8 +27,10 @@ from mcukit.emulation.toolchain import compile_objects, link
 from mcukit.errors import McukitError
 from mcukit.resources import firmware_dir
 
-# Variables in sections of their own are watched only if their sections are named.
+# Checks at every access take several times as long to optimize as they take to run: -Og after the usual -O2. Variables
+# in sections of their own are watched only if their sections are named.
 SANITIZE_FLAGS = (
+    "-Og",
     "-fsanitize=address,undefined",
     "-fsanitize-sections=.bss.mcukit_arena*,.rodata.mcukit_weights*",
     "-fno-sanitize-recover=all",

@@ -85,7 +85,7 @@ NETWORKS = (
         "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", calibration_limit=80,
         preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5,
         # Of 150 images three are two points.
-        sample=Sample(40, inputs=4, emulated=1, scored=150, points=2.0, executors=("host", "cortex-m4", "tflm")),
+        sample=Sample(40, inputs=2, emulated=1, scored=150, points=2.0, executors=("host", "cortex-m4", "tflm")),
         **IMAGENET,
     ),
 )  # fmt: skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -19,23 +18,13 @@ from mcukit.calibration.data import load_inputs
 from mcukit.workflow.build import Build, load_build
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 from mcukit.workflow.verify import verify
-from tests.networks.conftest import INPUTS, MODELS, NETWORKS, Network, Sample, executors_of
+from tests.networks.conftest import INPUTS, MODELS, NETWORKS, Network
 
 CHOICES = Path(__file__).parents[2] / "benchmarks" / "results" / "chosen"
 CALIBRATION = 24
 """Images, enough for real ranges and roundings: which bytes are computed is the question, and not how well."""
 
 CHOSEN = [network for network in NETWORKS if network.name in {"vww", "resnet8", "mobilenet-v1", "mobilenet-v2"}]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """sample: see Prepared. inputs: for quick executors. emulated: the first of them, for slow ones."""
-
-    build: Build
-    sample: Sample | None
-    inputs: np.ndarray = field(repr=False)
-    emulated: np.ndarray = field(repr=False)
 
 
 @cache
@@ -55,30 +44,27 @@ def _build(network: Network, folder: Path) -> Build:
 
 
 @pytest.fixture
-def chosen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Chosen:
+def chosen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Build, np.ndarray]:
     network = request.param
     if not (MODELS / network.file).is_file():
         pytest.skip(f"the development models are not beside the project: no ../shared/models/{network.file}")
+    if network.sample and not request.config.getoption("--every-input"):
+        pytest.skip("it takes minutes: --every-input runs it")
     shared = tmp_path_factory.getbasetemp()
     folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / f"chosen-{network.name}"
     folder.mkdir(exist_ok=True)
     build = _build(network, folder)
     images = load_inputs(MODELS / network.evaluation, build.model.input.shape[1:], network.preprocessing)
-    sample = None if request.config.getoption("--every-input") else network.sample
-    inputs = build.quantize_inputs(images.values[: sample.inputs if sample else INPUTS])
-    return Chosen(build, sample, inputs, inputs[: sample.emulated] if sample else inputs)
+    return build, build.quantize_inputs(images.values[:INPUTS])
 
 
 @pytest.mark.parametrize("chosen", [pytest.param(n, id=n.name) for n in CHOSEN], indirect=True)
 @pytest.mark.parametrize("target", ["host", "plan", "cortex-m4", "tflm"])
-def test_every_map_of_the_chosen_plan_equals_the_reference(chosen: Chosen, target: str) -> None:
-    build = chosen.build
-    if not executors_of(chosen.sample, target):
-        pytest.skip("it takes minutes: --every-input runs it")
-    inputs = chosen.emulated if target in {"plan", "cortex-m4"} else chosen.inputs
+def test_every_map_of_the_chosen_plan_equals_the_reference(chosen: tuple[Build, np.ndarray], target: str) -> None:
+    build, inputs = chosen
     result = verify(build, target, inputs)
     widths = {tensor.quantization.bits for tensor in build.model.graph.maps() if tensor.quantization}
     assert widths > {8}
     assert result.equal, result.first_difference
-    assert result.inputs == len(inputs) > 0
+    assert result.inputs == INPUTS
     assert result.layers_compared >= len(build.model.steps)

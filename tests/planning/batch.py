@@ -42,6 +42,7 @@ from mcukit.resources import firmware_dir
 _HERE = Path(__file__).parent
 _RUNTIME = firmware_dir() / "mcukit_nn" / "src"
 _SANITIZE = (
+    "-Og",
     DSP_EMULATED,
     "-fsanitize=address,undefined",
     "-fsanitize-sections=.bss.mcukit_arena*,.rodata.mcukit_weights*",
@@ -50,7 +51,7 @@ _SANITIZE = (
     "-g1",
 )
 # Generated code is loops around kernel calls: optimizing it takes longer than running it.
-_MODEL_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O0", "-DMK_PROFILE", *_SANITIZE)
+_MODEL_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-DMK_PROFILE", *_SANITIZE, "-O0")
 
 _SECONDS = 120
 _TOGETHER = 12
