@@ -18,6 +18,9 @@ BIN := $(VENV)/bin
 # Python compiles the modules that it loads; of all that is installed, that is a small part.
 PIP_OPTIONS := --disable-pip-version-check --quiet --no-compile
 
+# Hundreds of processes load the same modules: where nothing keeps what Python compiles, that takes minutes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench prove fuzz clean system-packages test-packages
 
