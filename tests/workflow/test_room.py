@@ -110,7 +110,7 @@ def test_code_counts_and_may_grow_where_bits_become_fewer() -> None:
     assert fits(whole_model(CALIBRATED.graph, CALIBRATED.statistics, found.precision))
 
 
-@pytest.mark.parametrize("bitops", [None, 1.5])
+@pytest.mark.parametrize("bitops", [None, 1.02])
 def test_a_search_for_instructions_saves_these(bitops: float | None) -> None:
     options = BitsOptions(max_error=5.0, save="instructions", bitops=bitops)
     found = bits_by_sensitivity(CALIBRATED, options, no_progress)
@@ -119,4 +119,4 @@ def test_a_search_for_instructions_saves_these(bitops: float | None) -> None:
     assert few < many
     assert few == next(step.cost for step in found.search.steps if step.precision == found.precision)
     if bitops is not None:
-        assert BitopsCost(graph)(INT8) >= 1.5 * BitopsCost(graph)(found.precision)
+        assert BitopsCost(graph)(INT8) >= 1.02 * BitopsCost(graph)(found.precision)

@@ -93,6 +93,10 @@ static void set_outputs(mk_conv2d_dsp_layer *layer, mk_conv2d_dsp_block *b, cons
 void mk_conv2d_packed_dsp(const mk_conv2d_packed_dsp_params *params, const mk_map *input, const mk_map *output,
                           uint16_t first_row, uint16_t last_row, void *scratch)
 {
+    /* Where nothing is computed there may be no scratch memory. */
+    if (first_row >= last_row || output->columns == 0) {
+        return;
+    }
     const parameters *p = params;
     mk_conv2d_dsp_layer layer = {
         .window = &p->window,

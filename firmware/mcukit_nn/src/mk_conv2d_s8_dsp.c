@@ -17,6 +17,10 @@ void mk_conv2d_s8_dsp(const mk_conv2d_s8_dsp_params *params, const mk_map *input
 void mk_conv2d_s8_dsp(const mk_conv2d_s8_dsp_params *params, const mk_map *input, const mk_map *output,
                       uint16_t first_row, uint16_t last_row, void *scratch)
 {
+    /* Where nothing is computed there may be no scratch memory. */
+    if (first_row >= last_row || output->columns == 0) {
+        return;
+    }
     const mk_conv2d_s8_params *p = params;
     const uint32_t filters = output->channels / (uint32_t)p->groups;
     mk_conv2d_dsp_layer layer = {
