@@ -123,6 +123,10 @@ static void set_weights(mk_depthwise_dsp_layer *layer, uint32_t bits, uint32_t *
 void mk_depthwise_conv2d_packed_dsp(const mk_depthwise_conv2d_packed_dsp_params *params, const mk_map *input,
                                     const mk_map *output, uint16_t first_row, uint16_t last_row, void *scratch)
 {
+    /* Where nothing is computed there may be no scratch memory. */
+    if (first_row >= last_row || output->columns == 0) {
+        return;
+    }
     mk_depthwise_dsp_layer layer = {
         .window = &params->window,
         .input = input,
