@@ -62,8 +62,7 @@ class InstructionCost:
 
     def __call__(self, precision: Precision) -> int:
         """All instructions. The precision is trusted: mcukit.quantized.precision.check_precision checks it."""
-        bits = {self._groups[name]: width for name, width in precision.maps.items()}
-        return sum(self._of_node(node, bits, precision) for node in self._graphs[8].nodes)
+        return sum(self.layers(precision).values())
 
     def layers(self, precision: Precision = INT8) -> dict[str, int]:
         """Those of each layer, by node name."""

@@ -14,13 +14,12 @@ __all__ = [
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from mcukit.calibration.float_model import FloatModel
-from mcukit.calibration.ranges import choose_range
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.calibration.statistics_cache import cached_statistics
 from mcukit.errors import McukitError, Problem
@@ -57,7 +56,7 @@ from mcukit.simulation.output_distance import softmax_divergence
 from mcukit.workflow.bits import BitsOptions
 from mcukit.workflow.code_size import functions_of
 from mcukit.workflow.progress import Progress
-from mcukit.workflow.room import MemoryFirst, Room, memory_costs, whole_model
+from mcukit.workflow.room import MemoryFirst, Room, memory_costs, ranges_at_hand, whole_model
 
 NARROW_RANGES = "percentile"
 """Of maps while bits are searched: with 4 bits it leaves a fifth of the error that the least squares leave."""
@@ -141,9 +140,7 @@ class SensitivitySearch:
         graph, inputs = calibrated.graph, calibrated.inputs
         images = inputs[np.linspace(0, len(inputs) - 1, min(options.images, len(inputs))).astype(np.int64)]
         self.calibrated, self.options, self.bitops = calibrated, options, BitopsCost(graph)
-        spans = {name: choose_range(item, "min-max") for name, item in calibrated.statistics.items()}
-        self.instructions = InstructionCost(graph, spans, load_costs(target), kernels)
-        self.cost: Cost = self.bitops if options.save == "bitops" else self.instructions
+        self._target, self._kernels = target, kernels
         self._errors = SimulatedError(
             graph,
             calibrated.statistics,
@@ -161,6 +158,15 @@ class SensitivitySearch:
             weight_bits=narrow if options.weights else (),
             progress=partial(report, "measure sensitivities"),
         )
+
+    @cached_property
+    def instructions(self) -> InstructionCost:
+        graph, ranges = self.calibrated.graph, ranges_at_hand(self.calibrated.statistics)
+        return InstructionCost(graph, ranges, load_costs(self._target), self._kernels)
+
+    @property
+    def cost(self) -> Cost:
+        return self.bitops if self.options.save == "bitops" else self.instructions
 
     def run(self, cost: Cost, limit: float | None = None) -> SensitivityResult:
         """Step by step, as far as the options allow. limit: of the cost, where the search may stop."""
@@ -263,7 +269,7 @@ def _has_classes(graph: Graph) -> bool:
 def rounded_weights(calibrated: Calibrated, report: Progress) -> WeightRounding:
     """Weights of every width, rounded by what they do to the output of their layer."""
     graph = calibrated.graph
-    spans = {name: choose_range(item, "min-max") for name, item in calibrated.statistics.items()}
+    spans = ranges_at_hand(calibrated.statistics)
     names = [node.name for node in graph.nodes if node.operator.has_weights]
     graphs = {}
     for bits in MAP_BITS:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Excess", "MemoryFirst", "Room", "memory_costs", "whole_model"]
+__all__ = ["Excess", "MemoryFirst", "Room", "memory_costs", "ranges_at_hand", "whole_model"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from mcukit.calibration.ranges import choose_range
+from mcukit.calibration.ranges import Range, choose_range
 from mcukit.calibration.statistics import MapStatistics
 from mcukit.graph.graph import Graph
 from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
@@ -70,6 +70,11 @@ class MemoryFirst:
         return MemoryFirst(self.cost, tuple(excess.with_room_for(precision) for excess in self.excess))
 
 
+def ranges_at_hand(statistics: Mapping[str, MapStatistics]) -> dict[str, Range]:
+    """Of every map, by name: for what does not depend on how well they are chosen."""
+    return {name: choose_range(item, "min-max") for name, item in statistics.items()}
+
+
 def whole_model(
     graph: Graph,
     statistics: Mapping[str, MapStatistics],
@@ -77,8 +82,7 @@ def whole_model(
     kernels: KernelSet = KernelSet.PORTABLE,
 ) -> IntegerModel:
     """An integer model of these bits, for its sizes: ranges and weights are those at hand."""
-    spans = {name: choose_range(item, "min-max") for name, item in statistics.items()}
-    return lower(quantize_graph(graph, spans, precision), kernels)
+    return lower(quantize_graph(graph, ranges_at_hand(statistics), precision), kernels)
 
 
 def memory_costs(
