@@ -38,8 +38,8 @@ SANITIZE_FLAGS = (
     "-g1",
 )
 
-DSP_EMULATED = "-DMK_DSP_EMULATED"
-"""Runs DSP kernels on machines without these instructions, and not the portable ones in their place."""
+DSP_EMULATED = "MK_DSP_EMULATED"
+"""Where it is defined, DSP kernels run on machines without these instructions, and not the portable ones instead."""
 
 # Sections of the footprint program by what they cost.
 _CODE_SECTIONS = (".text", ".rodata", ".ARM.exidx", ".data")
@@ -108,9 +108,9 @@ def build_runner(
     ports = [file for port in target.port_folders for file in sorted((_ports() / port).glob("*.c"))]
     # What is to be proved on the host are the DSP kernels themselves, over their instructions in C. Where only outputs
     # count, the portable ones give them many times faster.
-    kernels = (DSP_EMULATED,) if not target.emulated and (trace or sanitize) else ()
+    hooks += [DSP_EMULATED] * (not target.emulated and (trace or sanitize))
     application = firmware_dir() / "app" / "runner.c"
-    objects = _objects(sources, target, application, ports, hooks=hooks, flags=[*flags, *kernels])
+    objects = _objects(sources, target, application, ports, hooks=hooks, flags=flags)
     path = link(objects, folder / f"runner-{target.name}", target, extra_flags=[*flags, *link_flags(target)])
     elf = read_elf(path) if target.emulated else None
     if elf is not None and elf.symbols["mk_regions"].size != sources.layers + 3:

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 __all__ = ["CODE_FLAGS", "compile_objects", "find_tool", "install_command", "link", "publish", "require_tools"]
 
-import hashlib
 import os
 import re
-import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
+from mcukit.emulation.object_key import ObjectKeys
 from mcukit.emulation.targets import Target
 from mcukit.errors import McukitError, Problem
 from mcukit.resources import cache_dir
@@ -38,24 +36,8 @@ _STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 # schedules, aligns and inlines them as a product would. -O3 unrolls for more flash and little gain.
 CODE_FLAGS = ("-O2", "-ffunction-sections", "-fdata-sections", "-fno-common")
 
-# Where the text that follows is from: # 12 "kernels.c" 2
-_LINE_MARKER = re.compile(r'^# \d+ "([^"]*)".*\n', re.MULTILINE)
-
 _COMPILE_SECONDS = 300
 _OBJECT_CACHE_BYTES = 256 * 1024 * 1024
-_MOST_REMEMBERED = 4096
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """An object, and digests of the files that the compiler read for it, by path."""
-
-    path: Path
-    digests: Mapping[str, str]
-
-
-# By command. Preprocessing the whole runtime again takes longer than compiling a model; reading it does not.
-_compiled: dict[tuple[str, ...], _Compiled] = {}
 
 
 def find_tool(name: str) -> Path:
@@ -98,8 +80,8 @@ def compile_objects(
     preprocessor = (*(f"-I{folder}" for folder in includes), *(f"-D{define}" for define in defines))
     folder = cache_dir() / "objects"
     folder.mkdir(exist_ok=True)
-    # Files are read once for all sources; the next call reads them again.
-    compile_one = partial(_object, compiler, flags, preprocessor, folder, cache(_digest))
+    keys = ObjectKeys(includes, defines, (str(compiler), str(compiler.stat().st_mtime_ns), *flags))
+    compile_one = partial(_object, compiler, (*flags, *preprocessor), folder, keys)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         objects = tuple(pool.map(compile_one, sources))
     _shrink(folder, keep=set(objects))
@@ -119,46 +101,17 @@ def publish(temporary: Path, final: Path) -> None:
     temporary.replace(final)
 
 
-def _object(
-    compiler: Path,
-    flags: Sequence[str],
-    preprocessor: Sequence[str],
-    folder: Path,
-    digest: Callable[[str], str],
-    source: Path,
-) -> Path:
-    """The object of one source, cached by its preprocessed text, where defines have taken effect."""
-    identity = (str(compiler), str(compiler.stat().st_mtime_ns), *flags)
-    command = (*identity, *preprocessor, str(folder), str(source))
-    known = _compiled.get(command)
-    if known and known.path.exists() and all(digest(file) == was for file, was in known.digests.items()):
-        _touch(known.path)
-        return known.path
-    text = _run(compiler, (*flags, *preprocessor, "-E", str(source)), where=source.name)
-    # Only what is compiled counts, not where it stands.
-    key = hashlib.sha256("\0".join((*identity, _LINE_MARKER.sub("", text))).encode()).hexdigest()[:32]
-    final = folder / f"{key}.o"
+def _object(compiler: Path, flags: Sequence[str], folder: Path, keys: ObjectKeys, source: Path) -> Path:
+    """The object of one source, from the cache if it is there."""
+    final = folder / f"{keys.key(source)}.o"
     if final.exists():
         _touch(final)
     else:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             fresh = Path(scratch) / "fresh.o"
-            _run(compiler, (*flags, *preprocessor, "-c", str(source), "-o", str(fresh)), where=source.name)
+            _run(compiler, (*flags, "-c", str(source), "-o", str(fresh)), where=source.name)
             publish(fresh, final)
-    if len(_compiled) >= _MOST_REMEMBERED:
-        _compiled.clear()
-    # What the compiler defines by itself is from files called <built-in> and the like; with -g it names its folder too.
-    files = {file for file in _LINE_MARKER.findall(text) if not file.startswith("<") and not file.endswith("//")}
-    _compiled[command] = _Compiled(final, {file: digest(file) for file in files})
     return final
-
-
-def _digest(file: str) -> str:
-    """Of a file's content; of a file that can't be read one that never occurs again."""
-    try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError:
-        return secrets.token_hex()
 
 
 def _touch(path: Path) -> None:
@@ -187,13 +140,13 @@ def _shrink(folder: Path, *, keep: set[Path]) -> None:
             excess -= size
 
 
-def _run(compiler: Path, arguments: Sequence[str], *, where: str) -> str:
-    """What the compiler wrote to its standard output."""
+def _run(compiler: Path, arguments: Sequence[str], *, where: str) -> None:
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(
             [str(compiler), *arguments],
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
             timeout=_COMPILE_SECONDS,
@@ -207,7 +160,6 @@ def _run(compiler: Path, arguments: Sequence[str], *, where: str) -> str:
         ) from error
     if done.returncode != 0:
         raise _failure(compiler, done.stderr, where)
-    return done.stdout
 
 
 def _failure(compiler: Path, diagnostics: str, where: str) -> McukitError:

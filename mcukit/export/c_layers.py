@@ -186,15 +186,14 @@ def _shape_text(tensor: Tensor) -> str:
 
 def _wrap(values: np.ndarray[Any, np.dtype[Any]]) -> str:
     """Comma-separated integers, filled into lines. INT32_MIN needs a form of its own in C."""
-    words = ["(-2147483647 - 1)" if value == -(1 << 31) else str(value) for value in values.ravel().tolist()]
-    lines: list[str] = []
-    line: list[str] = []
-    width = 0
-    for word in words:
-        if width + len(word) + 2 > _LINE_WIDTH - 4:
-            lines.append("    " + ", ".join(line) + ",")
-            line, width = [], 0
-        line.append(word)
-        width += len(word) + 2
-    lines.append("    " + ", ".join(line) + ",")
+    text = ", ".join(map(str, values.ravel().tolist())) + ", "
+    if values.dtype.itemsize > 2 and (values == -(1 << 31)).any():
+        text = text.replace(str(-(1 << 31)), "(-2147483647 - 1)")
+    lines = []
+    start = 0
+    # Line by line and not word by word: networks have millions of weights.
+    while start < len(text):
+        end = text.rfind(", ", start, start + _LINE_WIDTH - 4) + 2
+        lines.append(f"    {text[start : end - 1]}")
+        start = end
     return "\n".join(lines)

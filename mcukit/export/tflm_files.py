@@ -79,4 +79,4 @@ def _method(builtin: BuiltinOperator) -> str:
 
 def _lines(data: bytes) -> Iterable[str]:
     for start in range(0, len(data), _BYTES_PER_LINE):
-        yield "    " + " ".join(f"0x{byte:02x}," for byte in data[start : start + _BYTES_PER_LINE])
+        yield f"    0x{data[start : start + _BYTES_PER_LINE].hex('|').replace('|', ', 0x')},"

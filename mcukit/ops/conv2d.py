@@ -108,16 +108,16 @@ class Conv2dInt8(IntegerOperator):
         depth, outputs = weights.shape[3], weights.shape[0] // self.groups
         padded = filters.pad_map(inputs[0], self.window, self.arithmetic.input_zero_point)
         patches = filters.patches(padded, self.window, self.output_map)
-        accumulators = np.empty((*patches.shape[:3], weights.shape[0]), np.int64)
         exact = filters.exact_float(weights)
+        sums = []
         for group in range(self.groups):
             columns: npt.NDArray[np.floating] = patches[..., group * depth : (group + 1) * depth].astype(exact)
             kernel: npt.NDArray[np.floating] = (
                 weights[group * outputs : (group + 1) * outputs].reshape(outputs, -1).astype(exact)
             )
             product = columns.reshape(-1, kernel.shape[1]) @ kernel.T
-            accumulators[..., group * outputs : (group + 1) * outputs] = product.reshape(*patches.shape[:3], outputs)
-        return self.arithmetic.finish(accumulators)
+            sums.append(product.reshape(*patches.shape[:3], outputs))
+        return self.arithmetic.finish(sums[0] if self.groups == 1 else np.concatenate(sums, axis=3))
 
     def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:
         output_map = (output.rows, output.columns, self.output_map[2])

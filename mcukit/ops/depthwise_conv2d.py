@@ -10,6 +10,7 @@ from __future__ import annotations
 
 __all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns", "unpacked_weight_bytes"]
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from mcukit.export.tflite import TfliteBuilder
     from mcukit.importers.tflite import TfliteContext
 
+
+_SUMMED_TOGETHER = 1 << 15
 
 _DSP_COLUMNS = 64
 """MK_DEPTHWISE_DSP_COLUMNS"""
@@ -142,11 +145,19 @@ class DepthwiseConv2dInt8(IntegerOperator):
         padded = filters.pad_map(inputs[0], self.window, self.arithmetic.input_zero_point)
         multiplier = weights.shape[3] // self.input_channels
         wide = np.repeat(padded, multiplier, axis=3).astype(np.int32)
+        taps = [
+            (filters.tap(wide, self.window, self.output_map, row, column), weights[0, row, column].astype(np.int32))
+            for row in range(self.window.kernel[0])
+            for column in range(self.window.kernel[1])
+        ]
         accumulators = np.zeros((padded.shape[0], *self.output_map), np.int32)
-        for row in range(self.window.kernel[0]):
-            for column in range(self.window.kernel[1]):
-                tap = filters.tap(wide, self.window, self.output_map, row, column)
-                accumulators += tap * weights[0, row, column].astype(np.int32)
+        # Some rows at a time, so that they stay in the processor's cache over all taps.
+        step = max(1, _SUMMED_TOGETHER // accumulators[0, 0].size)
+        product = np.empty((step, *self.output_map[1:]), np.int32)
+        for image, first in itertools.product(range(len(accumulators)), range(0, self.output_map[0], step)):
+            sums = accumulators[image, first : first + step]
+            for values, factors in taps:
+                sums += np.multiply(values[image, first : first + step], factors, out=product[: len(sums)])
         return self.arithmetic.finish(accumulators)
 
     def crop(self, output: Region, inputs: Sequence[Region]) -> IntegerOperator:

@@ -31,14 +31,23 @@ class Conflicts:
     def __init__(self, buffers: Sequence[BufferNeed]) -> None:
         self.buffers = tuple(buffers)
         self._spans: dict[tuple[int, int], tuple[Span, ...]] = {}
-        self._lives = [_life(buffer.cells) for buffer in buffers]
+        self._contemporaries: dict[int, list[int]] = {}
+        lives = np.array([_life(buffer.cells) for buffer in buffers], np.int64).reshape(-1, 2)
+        self._born, self._dies = lives[:, 0], lives[:, 1]
         self._cells = [_coarse(buffer.cells) for buffer in buffers]
+
+    def contemporaries(self, position: int) -> list[int]:
+        """Buffers that are alive while this one is: of a long network few of all. It is one of them itself."""
+        if position not in self._contemporaries:
+            meets = (self._born <= self._dies[position]) & (self._dies >= self._born[position])
+            self._contemporaries[position] = np.flatnonzero(meets).tolist()
+        return self._contemporaries[position]
 
     def between(self, first: int, second: int) -> tuple[Span, ...]:
         """Inclusive ranges, ascending, of offset(second) - offset(first) that would let live rows overlap."""
         if (first, second) not in self._spans:
             spans: tuple[Span, ...] = ()
-            if self._lives[first][0] <= self._lives[second][1] and self._lives[second][0] <= self._lives[first][1]:
+            if self._born[first] <= self._dies[second] and self._born[second] <= self._dies[first]:
                 spans = _forbidden(self._cells[first], self._cells[second])
             self._spans[first, second] = spans
             self._spans[second, first] = tuple((-high, -low) for low, high in reversed(spans))
@@ -143,8 +152,10 @@ def _one_by_one(conflicts: Conflicts, order: Sequence[int], limit: int) -> tuple
     for position in order:
         size = conflicts.buffers[position].bytes
         blocked = []
-        for other, offset in offsets.items():
-            blocked += [(offset + a, offset + b) for a, b in conflicts.between(other, position)]
+        for other in conflicts.contemporaries(position):
+            if other in offsets:
+                offset = offsets[other]
+                blocked += [(offset + a, offset + b) for a, b in conflicts.between(other, position)]
         offset = _best_offset(blocked, size, low, high) if offsets else 0
         offsets[position] = offset
         low, high = min(low, offset), max(high, offset + size)

@@ -52,6 +52,37 @@ def test_a_change_of_header_define_or_flag_compiles_again(source: Path) -> None:
     assert len(set(objects)) == 4
 
 
+def test_what_a_define_does_not_reach_is_not_compiled_again(source: Path) -> None:
+    objects = {compile_one(source), compile_one(source, flags=("-DOTHER",))}
+    assert len(objects) == 2, "flags are taken as they are"
+    (same,) = toolchain.compile_objects([source], HOST, includes=[source.parent], defines=["EXTRA=0", "OTHER=1"])
+    assert same in objects
+
+
+def test_all_that_is_included_counts(source: Path) -> None:
+    """From the folder of the file, from another one and through a define; in a circle, and where it is left out."""
+    folder = source.parent / "other"
+    folder.mkdir()
+    source.write_text('#include "first.h"\n#include <second.h>\n# include THIRD\nint n = ONE + TWO + THREE;\n')
+    (source.parent / "first.h").write_text('#ifndef ONE\n#define ONE 1\n#include "first.h"\n#endif\n')
+    (folder / "first.h").write_text("#error the file beside the source comes first\n")
+    (folder / "second.h").write_text('#define TWO 2\n#if 0\n#include "fourth.h"\n#endif\n')
+    (folder / "third.h").write_text("#define THREE 3\n")
+
+    def compiled() -> Path:
+        (made,) = toolchain.compile_objects([source], HOST, includes=[folder], defines=['THIRD="third.h"'])
+        return made
+
+    objects = [compiled()]
+    for path in (source.parent / "first.h", folder / "second.h", folder / "third.h", folder / "fourth.h", source):
+        before = path.read_text() if path.exists() else ""
+        path.write_text(before + "/* changed */\n")
+        objects.append(compiled())
+    assert len(set(objects)) == 6
+    (folder / "first.h").unlink()
+    assert compiled() == objects[-1]
+
+
 def test_the_compiler_is_not_called_where_it_would_read_the_same(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = compile_one(source, flags=("-g1",))
     with monkeypatch.context() as without_compiler:

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from mcukit.bench.firmware import SerialOptions, application_objects, serial_defines, serial_sources
+from mcukit.emulation.build import SANITIZE_FLAGS
 from mcukit.emulation.targets import Target
 from mcukit.emulation.toolchain import link
 from tests.bench.networks import write_network
@@ -43,10 +44,8 @@ def build_fuzzer(folder: Path, form: str, *, runs: int | None = None) -> Path:
     sources = write_network(folder / form, plan)
     target = Target("fuzz", CLANG if runs is None else "cc", (), ("host",))
     application = [file for file in serial_sources() if file.name != "main.c"]
-    flags = [
-        f"-fsanitize={'fuzzer,' if runs is None else ''}address,undefined",
-        *("-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1"),
-    ]
+    checks = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
+    flags = checks if runs is None else SANITIZE_FLAGS
     defines = [
         *serial_defines(sources, options, ()),
         "MCUKIT_TEXT_MAX_INFERENCES=2",

@@ -82,29 +82,21 @@ class Case:
         return Precision(maps, {node.name: weights} if node.operator.has_weights else {})
 
 
-def check(cases: Sequence[Case], target: str = "host") -> None:
-    """Reference, portable C (on the host under sanitizers) and TensorFlow Lite Micro: equal bytes in every map.
+def check(cases: Sequence[Case], folder: Path, kernels: KernelSet = KernelSet.PORTABLE) -> None:
+    """Reference, C on the host and TensorFlow Lite Micro: equal bytes in every map, in no memory but what is in use.
 
     Beside that the float network must agree within a few quantization steps, or all executors could be wrong alike.
-    Kernels of other sets have tests of their own, which compile many cases at once.
+    folder: empty. The C runs under sanitizers; kernels of other sets than the portable one over equals of their
+    instructions, and TensorFlow Lite Micro, which knows no sets, not again.
     """
+    jobs = []
     for case in cases:
         graph = case_graph(case)
         validate(graph)
         model, inputs = quantize_case(case, graph)
-        expected = run_reference(model, inputs, keep_maps=True).maps
-        compare(case, "C", expected, run_c(model, inputs, target))
-        compare(case, "TFLM", expected, run_micro(model, inputs))
-
-
-def check_on_host(cases: Sequence[Case], kernels: KernelSet, folder: Path) -> None:
-    """The C of a set of kernels on the host: the reference's bytes in every map, in no memory but what is in use.
-
-    folder: empty. Kernels run over equals of their instructions, under sanitizers.
-    """
-    jobs = []
-    for case in cases:
-        model, inputs = quantize_case(case, case_graph(case))
+        if kernels is KernelSet.PORTABLE:
+            expected = run_reference(model, inputs, keep_maps=True).maps
+            compare(case, "TFLM", expected, run_micro(model, inputs))
         model = with_kernels(model, kernels)
         jobs.append(Job(f"{case} ({kernels})", model, plan_layers(model), inputs))
     require_all_right(jobs, folder)

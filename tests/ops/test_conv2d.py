@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
 from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1, UNBOUNDED, Clamp
 from mcukit.ops.conv2d import Conv2d
@@ -54,6 +54,5 @@ CLAMPS = tuple(
 CASES = CHANNEL_TAILS + KERNELS + GEOMETRY + GROUPS + CLAMPS
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_bytes_agree(case: Case) -> None:
-    check([case])
+def test_bytes_agree(tmp_path: Path) -> None:
+    check(CASES, tmp_path)

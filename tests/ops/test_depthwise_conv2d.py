@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
 from mcukit.ops.activation import RELU, RELU6, UNBOUNDED, Clamp
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
@@ -38,6 +38,5 @@ CLAMPS = (depthwise(5, 5, 4, SAME3, clamp=RELU), depthwise(5, 5, 4, SAME3, clamp
 CASES = CHANNEL_TAILS + KERNELS + GEOMETRY + MULTIPLIERS + CLAMPS
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_bytes_agree(case: Case) -> None:
-    check([case])
+def test_bytes_agree(tmp_path: Path) -> None:
+    check(CASES, tmp_path)

@@ -36,7 +36,7 @@ from tests.ops import (
     test_packed,
     test_packed_depthwise,
 )
-from tests.ops.harness import Case, case_graph, check_on_host, run_c
+from tests.ops.harness import Case, case_graph, check, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
 from tests.ops.test_packed_depthwise import MIXES, in_mixes
@@ -171,7 +171,7 @@ def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray])
 
 
 def test_every_case_on_the_host(tmp_path: Path) -> None:
-    check_on_host(CASES, KernelSet.DSP, tmp_path)
+    check(CASES, tmp_path, KernelSet.DSP)
 
 
 @pytest.fixture(scope="module")

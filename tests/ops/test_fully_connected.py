@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -29,9 +31,8 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_executor_computes_the_same(case: Case) -> None:
-    check([case])
+def test_every_executor_computes_the_same(tmp_path: Path) -> None:
+    check(CASES, tmp_path)
 
 
 @pytest.mark.parametrize("scales", [1, 400])

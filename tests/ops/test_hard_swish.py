@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
 from mcukit.ops.hard_swish import HardSwish
 from tests.ops.harness import Case, check
@@ -17,6 +17,5 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_executor_computes_the_same(case: Case) -> None:
-    check([case])
+def test_every_executor_computes_the_same(tmp_path: Path) -> None:
+    check(CASES, tmp_path)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
 from mcukit.ops.activation import RELU, RELU6, RELU_N1_TO_1
 from mcukit.ops.max_pool import MaxPool
@@ -27,6 +27,5 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_executor_computes_the_same(case: Case) -> None:
-    check([case])
+def test_every_executor_computes_the_same(tmp_path: Path) -> None:
+    check(CASES, tmp_path)

@@ -20,7 +20,7 @@ from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel, Layer, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from tests.ops import test_conv2d, test_depthwise_conv2d, test_dsp_kernels, test_fully_connected
-from tests.ops.harness import case_graph, check_on_host, quantize_case, run_c
+from tests.ops.harness import case_graph, check, quantize_case, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
 from tests.planning.batch import Job, require_all_right
@@ -66,7 +66,7 @@ def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray])
 
 
 def test_every_case_on_the_host(tmp_path: Path) -> None:
-    check_on_host(CASES, KernelSet.MVE, tmp_path)
+    check(CASES, tmp_path, KernelSet.MVE)
 
 
 def test_bytes_agree(everything: tuple[IntegerModel, np.ndarray]) -> None:

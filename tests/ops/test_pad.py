@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mcukit.errors import McukitError
@@ -22,9 +24,8 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_executor_computes_the_same(case: Case) -> None:
-    check([case])
+def test_every_executor_computes_the_same(tmp_path: Path) -> None:
+    check(CASES, tmp_path)
 
 
 @pytest.mark.parametrize(("value", "byte"), [(0.0, 3), (1.0, 13), (-0.26, 0), (1e9, 127), (-1e9, -128)])

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import itertools
-
-import pytest
+from pathlib import Path
 
 from mcukit.ops.resize_nearest import ResizeNearest
 from tests.ops.harness import Case, check
@@ -25,6 +24,5 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_executor_computes_the_same(case: Case) -> None:
-    check([case])
+def test_every_executor_computes_the_same(tmp_path: Path) -> None:
+    check(CASES, tmp_path)

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from mcukit.emulation.branches import wide_images
-from mcukit.emulation.build import DSP_EMULATED
+from mcukit.emulation.build import DSP_EMULATED, SANITIZE_FLAGS
 from mcukit.emulation.reference import run_reference
 from mcukit.emulation.targets import target_named
 from mcukit.emulation.toolchain import compile_objects, find_tool
@@ -41,17 +41,8 @@ from mcukit.resources import firmware_dir
 
 _HERE = Path(__file__).parent
 _RUNTIME = firmware_dir() / "mcukit_nn" / "src"
-_SANITIZE = (
-    "-Og",
-    DSP_EMULATED,
-    "-fsanitize=address,undefined",
-    "-fsanitize-sections=.bss.mcukit_arena*,.rodata.mcukit_weights*",
-    "-fno-sanitize-recover=all",
-    "-fno-omit-frame-pointer",
-    "-g1",
-)
 # Generated code is loops around kernel calls: optimizing it takes longer than running it.
-_MODEL_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-DMK_PROFILE", *_SANITIZE, "-O0")
+_MODEL_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-DMK_PROFILE", *SANITIZE_FLAGS, "-O0")
 
 _SECONDS = 120
 _TOGETHER = 12
@@ -207,14 +198,18 @@ def _states(job: Job) -> Iterator[list[tuple[int, int]]]:
 
 
 @functools.cache
-def _runtime() -> tuple[Path, ...]:
-    """The kernels and the program around the models, compiled."""
-    return compile_objects(
-        [*sorted(_RUNTIME.rglob("*.c")), _HERE / "batch.c"],
+def _runtime() -> tuple[Path, Path]:
+    """The program around the models, compiled, and the kernels in an archive, of which linkers read what is called."""
+    program, *kernels = compile_objects(
+        [_HERE / "batch.c", *sorted(_RUNTIME.rglob("*.c"))],
         target_named("host"),
         includes=[_RUNTIME],
-        extra_flags=_SANITIZE,
+        defines=[DSP_EMULATED],
+        extra_flags=SANITIZE_FLAGS,
     )
+    archive = program.with_name(f"kernels-{os.getpid()}.a")
+    subprocess.run([find_tool("ar"), "rcs", archive, *kernels], check=True)
+    return program, archive
 
 
 def _compile(folder: Path, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
