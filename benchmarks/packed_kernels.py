@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures what kernels for packed maps and weights cost beside those for 8 bits, on typical shapes.
 
-    python benchmarks/packed_kernels.py                      writes benchmarks/results/packed_kernels.md
+    python benchmarks/packed_kernels.py                        writes benchmarks/results/packed_kernels.md
+    python benchmarks/packed_kernels.py --only fully_connected some rows of it; writes nothing
 
 Kernels with weights are those of the DSP set, and beside them the portable ones. The counts are the emulator's own, not
 estimates. The file is the same byte for byte whenever compiler, emulator and mcukit are.
@@ -20,7 +21,6 @@ from benchmarks.support.markdown import table
 from benchmarks.support.measure import versions
 from benchmarks.support.shaped import SAME_3X3, Shaped, conv, depthwise, fully_connected
 from mcukit.errors import McukitError
-from mcukit.graph.graph import Tensor
 from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.concat import Concat
@@ -55,20 +55,26 @@ _UNWEIGHTED = (  # names of the kernel for 8 bits and of the packed one
     ("concat", "concat", "32 and 32 channels, 12x12", Shaped(Concat(), ((1, 12, 12, 32),) * 2)),
 )
 
+OPERATORS = tuple(dict.fromkeys([*(row[0] for row in _WEIGHTED), *(row[0] for row in _UNWEIGHTED)]))
+
 
 @click.command()
+@click.option("--only", "operators", multiple=True, type=click.Choice(OPERATORS), help="May be repeated.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=RESULT, help="The file to write.")
-def main(output: Path) -> None:
+def main(operators: tuple[str, ...], output: Path) -> None:
     """Measures packed kernels beside those of 8 bits."""
     try:
-        text = _render()
+        text = _render(operators or OPERATORS)
     except McukitError as error:
         raise click.ClickException(str(error)) from error
-    output.write_text(text, encoding="utf-8")
     click.echo(text, nl=False)
+    if operators:
+        click.echo("not all was measured: the file stays as it is", err=True)
+    else:
+        output.write_text(text, encoding="utf-8")
 
 
-def _render() -> str:
+def _render(operators: Sequence[str]) -> str:
     version = versions(TARGET)
     weighted = {
         kernels: [
@@ -77,13 +83,15 @@ def _render() -> str:
                 *_cells(name, name, [replace(shaped, bits=(m, m, w)) for m, w in _WEIGHTED_BITS], kernels),
             )
             for name, shape, shaped in _WEIGHTED
+            if name in operators
         ]
-        for kernels in KernelSet
+        for kernels in (KernelSet.DSP, KernelSet.PORTABLE)
     }
     header = ("kernel", *(f"{maps}/{weights}" for maps, weights in _WEIGHTED_BITS))
     unweighted = [
         (f"{name} {shape}", *_cells(name, packed, [replace(shaped, bits=(bits, bits, 8)) for bits in _MAP_BITS]))
         for name, packed, shape, shaped in _UNWEIGHTED
+        if name in operators
     ]
     return f"""# Packed kernels beside int8
 
@@ -112,21 +120,13 @@ def _cells(name: str, packed: str, shapes: Sequence[Shaped], kernels: KernelSet 
     """
     wide = count_kernel(_of_set(f"mk_{name}_s8", kernels), shapes[:1], TARGET)
     narrow = count_kernel(_of_set(f"mk_{packed}_packed", kernels), shapes[1:], TARGET)
-    int8 = wide[0].instructions
-    units = _units(shapes[0])
+    int8, units = wide[0].instructions, wide[0].work
     return [f"{s.instructions / units:.2f} ({s.instructions / int8:.2f}x)" for s in (*wide, *narrow)]
 
 
 def _of_set(function: str, kernels: KernelSet) -> str:
     own = f"{function}_{kernels}"
     return own if own in KERNEL_FEATURES else function
-
-
-def _units(shaped: Shaped) -> int:
-    """Multiply-accumulates, or the values of the output where there are none."""
-    inputs = [Tensor(str(i), shape) for i, shape in enumerate((*shaped.maps, *shaped.constants))]
-    output = Tensor("output", shaped.operator.output_shape(inputs))
-    return shaped.operator.macs(inputs, output) if shaped.operator.has_weights else output.elements
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Sample", "count_kernel"]
+__all__ = ["Sample", "count_kernel", "count_shapes"]
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from mcukit.ops.window import Window
 from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel, Layer, with_kernels
-from mcukit.quantized.kernel_sets import first_set_with
+from mcukit.quantized.kernel_sets import KernelSet, first_set_with
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
@@ -43,11 +43,20 @@ _NAME = "shapes"
 
 @dataclass(frozen=True)
 class Sample:
-    """One shape. counts: of the kernel's features, in their order. instructions: what the emulator counted."""
+    """One shape. function: the kernel that was called. work: multiply-accumulates, or values where there are none.
+
+    features: how often the kernel's features occur, in their order. classes: what the emulator counted, by class.
+    """
 
     shaped: Shaped
-    counts: tuple[int, ...]
-    instructions: int
+    function: str
+    work: int
+    features: tuple[int, ...]
+    classes: Mapping[str, int]
+
+    @property
+    def instructions(self) -> int:
+        return sum(self.classes.values())
 
 
 @dataclass
@@ -113,13 +122,24 @@ class _Network:
 
 def count_kernel(function: str, shapes: Sequence[Shaped], target: str) -> tuple[Sample, ...]:
     """Exact counts of one kernel for every shape. Raises what run_on_target raises."""
+    samples = count_shapes(shapes, first_set_with(function), target)
+    for sample in samples:
+        if sample.function != function:
+            raise ValueError(f"{sample.shaped} does not call {function}")
+    return samples
+
+
+def count_shapes(shapes: Sequence[Shaped], kernels: KernelSet, target: str) -> tuple[Sample, ...]:
+    """Exact counts for every shape, of whichever kernel of the set computes it. Raises what run_on_target raises."""
     network = _Network()
     names = [network.branch(position, shaped) for position, shaped in enumerate(shapes)]
-    model = with_kernels(_quantize(network.graph(names[-1]), network.precision()), first_set_with(function))
+    model = with_kernels(_quantize(network.graph(names[-1]), network.precision()), kernels)
     layers = model.steps
-    counted = _run(model, layers, target)
-    by_name = {layer.name: (layer, instructions) for layer, instructions in zip(layers, counted, strict=True)}
-    return tuple(_sample(function, model, shaped, *by_name[name]) for name, shaped in zip(names, shapes, strict=True))
+    counted = dict(zip((layer.name for layer in layers), _run(model, layers, target), strict=True))
+    by_name = {layer.name: layer for layer in layers}
+    return tuple(
+        _sample(model, shaped, by_name[name], counted[name]) for name, shaped in zip(names, shapes, strict=True)
+    )
 
 
 def _quantize(graph: Graph, precision: Precision) -> IntegerModel:
@@ -134,22 +154,24 @@ def _quantize(graph: Graph, precision: Precision) -> IntegerModel:
     return lower(quantize_graph(graph, ranges, precision))
 
 
-def _run(model: IntegerModel, layers: Sequence[Layer], target: str) -> tuple[int, ...]:
-    """Instructions of each layer, for an input of random bytes."""
+def _run(model: IntegerModel, layers: Sequence[Layer], target: str) -> tuple[Mapping[str, int], ...]:
+    """Instructions of each layer by class, for an input of random bytes."""
     inputs = np.random.default_rng(_SEED).integers(-128, 128, (1, model.input.elements)).astype(np.int8)
-    with tempfile.TemporaryDirectory(prefix="mcukit-kernel-costs-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mcukit-kernels-") as folder:
         for file, text in generate_c(model, plan_layers(model)).items():
             Path(folder, file).write_text(text, encoding="utf-8")
         sources = CSources(_NAME, Path(folder), len(layers), model.input.elements, model.outputs[0].elements)
         run = run_on_target(sources, target, inputs, profile=True)
     if run.layer_instructions is None:
         raise ValueError(f"instructions are not counted on {target}")
-    return tuple(sum(classes.values()) for classes in run.layer_instructions)
+    return run.layer_instructions
 
 
-def _sample(function: str, model: IntegerModel, shaped: Shaped, layer: Layer, instructions: int) -> Sample:
-    kernel = layer.kernel
-    if kernel is None or kernel.function != function:
-        raise ValueError(f"{shaped} does not call {function}")
-    count = KERNEL_FEATURES[function].counter(layer, model.graph)
-    return Sample(shaped, count(whole_region(model.graph.tensors[layer.output]), 1), instructions)
+def _sample(model: IntegerModel, shaped: Shaped, layer: Layer, classes: Mapping[str, int]) -> Sample:
+    if layer.kernel is None:
+        raise ValueError(f"{shaped} calls no kernel")
+    output = model.graph.tensors[layer.output]
+    count = KERNEL_FEATURES[layer.kernel.function].counter(layer, model.graph)
+    macs = layer.node.operator.macs(model.graph.node_inputs(layer.node), output)
+    work = macs if layer.node.operator.has_weights else output.elements
+    return Sample(shaped, layer.kernel.function, work, count(whole_region(output), 1), classes)

@@ -10,7 +10,7 @@
  */
 #include <stdint.h>
 
-#include "mcukit_nn.h"
+#include "mk_layer_hooks.h"
 #include "mcukit_model.h"
 #include "port.h"
 #ifdef MCUKIT_TRACE

@@ -91,7 +91,9 @@ def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: Mo
 def _headers(model: IntegerModel) -> list[str]:
     functions = {layer.kernel.function for layer in model.steps if layer.kernel}
     tested = model.branches is not None and model.branches.test is not None
-    return sorted({"mcukit_nn.h", *(f"{function}.h" for function in functions), *(["mk_outliers.h"] * tested)})
+    return sorted(
+        {"mcukit_nn.h", "mk_layer_hooks.h", *(f"{function}.h" for function in functions), *(["mk_outliers.h"] * tested)}
+    )
 
 
 def _arena(plan: Plan, names: ModelNames, region: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 """What layers cost on a target, in instructions, estimated without running them.
 
 The tables in cost_tables/ hold how many instructions a unit of each kernel's work takes, fitted to exact counts of
-the emulator by benchmarks/kernel_costs.py. Estimates are for maps held whole; a ring of rows adds a division for each
+the emulator by benchmarks/kernels.py. Estimates are for maps held whole; a ring of rows adds a division for each
 row that wraps.
 """
 
@@ -118,7 +118,7 @@ def list_cost_targets() -> tuple[str, ...]:
 
 
 def read_costs(path: Path) -> CostTable:
-    """A table of costs from a file as benchmarks/kernel_costs.py writes it.
+    """A table of costs from a file as benchmarks/kernels.py writes it.
 
     Raises McukitError "unreadable-file", or "invalid-file" with all that is wrong in it.
     """

@@ -2,7 +2,7 @@
 """What the instructions of a kernel call depend on: for each kernel, counts of the work that its C code does.
 
 A count is exact: it follows from the loops of the C file. What one unit of it takes is measured, for each target, by
-benchmarks/kernel_costs.py. Whoever changes the loops of a kernel changes its entry here and runs that again.
+benchmarks/kernels.py. Whoever changes the loops of a kernel changes its entry here and runs that again.
 
 Those of DSP kernels are in dsp_features.py and packed_dsp_features.py, those of MVE kernels in mve_features.py, and
 those of kernels for packed maps and weights in packed_filter_features.py and packed_map_features.py.

@@ -200,7 +200,7 @@ def _check_narrowest(narrowest: Mapping[str, int], steps: Sequence[MemoryStep], 
                 "budget-exceeded",
                 f"its maps exceed {budget:,} bytes by {over:,}, even at the narrowest widths that they may have",
                 where=f"node '{layer}' ({op})",
-                hint="give a larger budget, cut the stage into more patches, or choose a smaller input",
+                hint="give a larger budget, or choose a smaller input",
             )
             for (layer, op), over in missing.items()
         ]

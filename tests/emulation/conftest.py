@@ -31,7 +31,7 @@ const int8_t *tiny_output(void);
 
 _COMMON = """
 #include "tiny.h"
-#include "mcukit_nn.h"
+#include "mk_layer_hooks.h"
 MK_ARENA static int8_t arena[TINY_ARENA_BYTES];
 void tiny_init(void) { arena[0] = 0; }
 int8_t *tiny_input(void) { return arena; }
@@ -53,7 +53,8 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(firmware_dir() / part, firmware / part)
     source = firmware / "mcukit_nn" / "src"
     source.mkdir(parents=True)
-    shutil.copy(firmware_dir() / "mcukit_nn" / "src" / "mcukit_nn.h", source)
+    for header in ("mcukit_nn.h", "mk_layer_hooks.h"):
+        shutil.copy(firmware_dir() / "mcukit_nn" / "src" / header, source)
     monkeypatch.setattr(build, "firmware_dir", lambda: firmware)
     return firmware
 

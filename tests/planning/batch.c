@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "batch.h"
-#include "mcukit_nn.h"
+#include "mk_layer_hooks.h"
 
 static const batch_model *model;
 static FILE    *trace;

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "frame.h"
+#include "mk_layer_hooks.h"
 
 static trace_sink trace;
 static uint32_t   held;          /* bytes of the input that have arrived */

@@ -68,22 +68,6 @@ static inline int32_t mk_rows_needed(uint16_t row, uint16_t stride, int32_t offs
 }
 
 /*
- * Generated code brackets every computation of output rows of a layer with these two. They vanish unless
- * MK_PROFILE is defined; then the application provides the two functions. They are declared in any case, so that what
- * does not call them compiles to the same object.
- */
-void mk_layer_begin(uint16_t layer);
-void mk_layer_end(uint16_t layer, const mk_map *output, uint16_t first_row, uint16_t last_row);
-#ifdef MK_PROFILE
-#define MK_LAYER_BEGIN(layer) mk_layer_begin(layer)
-#define MK_LAYER_END(layer, output, first_row, last_row) mk_layer_end(layer, output, first_row, last_row)
-#else
-#define MK_LAYER_BEGIN(layer) ((void)(layer))
-#define MK_LAYER_END(layer, output, first_row, last_row) \
-    ((void)(layer), (void)(output), (void)(first_row), (void)(last_row))
-#endif
-
-/*
  * Where generated code puts its arena and its weights. Linker scripts place these sections; where one does not know
  * them, they end up with all other zeroed and constant data.
  */

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what kernels cost on emulated cores, for the tables that plans are made with.
+"""Measures kernels on emulated cores: what typical layers take, and the costs that plans are made with.
 
-    python benchmarks/kernel_costs.py                              writes mcukit/planning/cost_tables/*.toml
-    python benchmarks/kernel_costs.py --target riscv32             one of them
-    python benchmarks/kernel_costs.py --only mk_conv2d_s8 --shapes how well it fits, shape by shape; writes nothing
+    python benchmarks/kernels.py                              writes results/kernels.md, mcukit/planning/cost_tables/*
+    python benchmarks/kernels.py --target riscv32             one of the cost tables
+    python benchmarks/kernels.py --only mk_conv2d_s8 --shapes how well it fits, shape by shape; writes nothing
 
 The files are the same byte for byte whenever compiler, emulator and mcukit are. Run it after every change of a kernel;
 where its loops changed, mcukit/planning/kernel_features.py must say so first.
@@ -24,6 +24,7 @@ from benchmarks.support.kernel_shapes import KERNEL_SHAPES
 from benchmarks.support.markdown import table
 from benchmarks.support.measure import versions
 from benchmarks.support.shaped import Shaped
+from benchmarks.support.typical_layers import render_typical_layers
 from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError
 from mcukit.planning.kernel_features import KERNEL_FEATURES
@@ -31,6 +32,7 @@ from mcukit.quantized.kernel_sets import KernelSet, first_set_with
 from mcukit.workflow.kernels import kernels_for_target
 
 HERE = Path(__file__).resolve().parent
+RESULT = HERE / "results" / "kernels.md"
 TABLES = HERE.parent / "mcukit" / "planning" / "cost_tables"
 EMULATED = [target.name for target in TARGETS.values() if target.emulated]
 SCHEMA = 1
@@ -61,7 +63,7 @@ class Fit:
 @click.option("--shapes", is_flag=True, help="Print the error of every shape.")
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the tables. Default: the package's own, unless --only leaves kernels out.",
+    help="Folder for the cost tables. Default: the package's own, unless --only leaves kernels out.",
 )  # fmt: skip
 def main(targets: tuple[str, ...], functions: tuple[str, ...], shapes: bool, output: Path | None) -> None:
     """Measures what kernels cost on emulated microcontrollers."""
@@ -80,6 +82,10 @@ def main(targets: tuple[str, ...], functions: tuple[str, ...], shapes: bool, out
         folder = output or TABLES
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{target}.toml").write_text(text, encoding="utf-8")
+    if not targets and not functions and output is None:
+        page = render_typical_layers()
+        click.echo(page)
+        RESULT.write_text(page, encoding="utf-8")
 
 
 def _functions(target: str) -> list[str]:
@@ -94,10 +100,10 @@ def _functions(target: str) -> list[str]:
 
 def _fit(function: str, target: str) -> Fit:
     samples = count_kernel(function, KERNEL_SHAPES[function], target)
-    exact = fit_costs([sample.counts for sample in samples], [sample.instructions for sample in samples])
+    exact = fit_costs([sample.features for sample in samples], [sample.instructions for sample in samples])
     # What the last digits hold depends on the machine that fits, and matters to nobody.
     coefficients = tuple(float(f"{value:.{_DIGITS}g}") for value in exact)
-    errors = tuple(100 * (np.dot(sample.counts, coefficients) / sample.instructions - 1) for sample in samples)
+    errors = tuple(100 * (np.dot(sample.features, coefficients) / sample.instructions - 1) for sample in samples)
     return Fit(samples, coefficients, tuple(map(float, errors)))
 
 
@@ -105,7 +111,7 @@ def _render(target: str, version: Mapping[str, str], fits: Mapping[str, Fit]) ->
     """The file of one target."""
     lines = [
         "# SPDX-License-Identifier: Apache-2.0",
-        f"# Written by: python benchmarks/kernel_costs.py --target {target}",
+        f"# Written by: python benchmarks/kernels.py --target {target}",
         "# Instructions that a unit of each kernel's work takes, fitted to exact counts of the emulator. The units are",
         "# those of planning/kernel_features.py, the errors those of the fit, in percent of the count of a shape.",
         f"schema = {SCHEMA}",

@@ -19,19 +19,21 @@ from benchmarks.support.fit import fit_costs
 from benchmarks.support.kernel_counts import count_kernel
 from benchmarks.support.kernel_shapes import KERNEL_SHAPES
 from benchmarks.support.measure import versions
+from benchmarks.support.typical_layers import MULTIPLY_BOUNDS, SETS, render_section
 from mcukit.planning.costs import load_costs, read_costs
 from mcukit.planning.kernel_features import KERNEL_FEATURES
-from mcukit.quantized.kernel_sets import first_set_with
+from mcukit.quantized.kernel_sets import KernelSet, first_set_with
 from mcukit.workflow.kernels import costs_for
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "benchmarks" / "results" / "kernels.md"
 TABLES = ROOT / "mcukit" / "planning" / "cost_tables"
 TARGET = "cortex-m4"
 
 
 def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(ROOT / "benchmarks" / "kernel_costs.py"), *arguments]
+    command = [sys.executable, str(ROOT / "benchmarks" / "kernels.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
 
 
@@ -43,9 +45,9 @@ def test_the_kept_table_fits_the_kernels_as_they_are(function: str) -> None:
         pytest.skip(f"the table belongs to {kept.compiler} and {kept.emulator}")
     cost = kept.kernels[function]
     samples = count_kernel(function, KERNEL_SHAPES[function], target)
-    errors = [100 * abs(np.dot(sample.counts, cost.coefficients) / sample.instructions - 1) for sample in samples]
+    errors = [100 * abs(np.dot(sample.features, cost.coefficients) / sample.instructions - 1) for sample in samples]
     # Where the planner puts the maps decides how memcpy and memset see them aligned, which changes a few instructions.
-    advice = "run benchmarks/kernel_costs.py"
+    advice = "run benchmarks/kernels.py"
     assert len(samples) == cost.shapes, advice
     assert np.mean(errors) == pytest.approx(cost.mean_error, abs=0.5), advice
     assert np.max(errors) == pytest.approx(cost.largest_error, abs=2), advice
@@ -64,7 +66,7 @@ def test_two_measurements_give_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(TABLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_tables_say_where_they_are_from_but_not_when(path: Path) -> None:
     text = path.read_text()
-    assert f"python benchmarks/kernel_costs.py --target {path.stem}\n" in text
+    assert f"python benchmarks/kernels.py --target {path.stem}\n" in text
     assert not re.search(r"(/tmp|/home|/root|/work|/Users)\b|\b20\d\d-\d\d-\d\d\b|\d\d:\d\d:\d\d", text)
     assert read_costs(path).target == path.stem
 
@@ -76,6 +78,30 @@ def test_a_part_is_shown_and_writes_nothing() -> None:
     assert "| mk_softmax_s8 | Softmax(beta=1.0)" in re.sub(" +", " ", done.stdout)
     assert "the tables stay as they are" in done.stderr
     assert {path: path.read_bytes() for path in TABLES.iterdir()} == before
+
+
+def test_the_kept_page_is_what_is_measured() -> None:
+    kept, found = PAGE.read_text(), versions(TARGET)
+    if found["compiler"] not in kept or found["emulator"] not in kept:
+        pytest.skip("the page belongs to another compiler or emulator")
+    assert render_section(KernelSet.DSP, TARGET) in kept
+
+
+def test_no_kernel_beats_its_bound() -> None:
+    sets = {f"## {kernels} kernels on {target}": kernels for kernels, target in SETS}
+    bound, rows = 0.0, 0
+    for line in PAGE.read_text().splitlines():
+        bound = MULTIPLY_BOUNDS[sets[line]] if line in sets else bound
+        name, *cells = [cell.strip() for cell in line.split("|")[1:-1]] or [""]
+        if name.partition(" ")[0] in {"conv2d", "depthwise_conv2d", "fully_connected"}:
+            _, instructions, each, shown, *classes = cells
+            assert float(shown) == pytest.approx(bound, abs=0.005)
+            # Instructions that are told apart are all that there are.
+            assert sum(map(float, classes)) == pytest.approx(float(each), abs=0.04)
+            assert float(each) > float(classes[2]) >= bound - 0.005
+            assert int(instructions.replace(",", "")) > 0
+            rows += 1
+    assert rows == 20 * len(SETS)
 
 
 def test_every_kernel_is_measured_on_more_shapes_than_it_has_features() -> None:
