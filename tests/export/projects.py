@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from mcukit.boards import Board
+from mcukit.emulation.targets import TARGETS, Target
+from mcukit.emulation.toolchain import compile_objects
 from mcukit.export.c_code import generate_c
 from mcukit.export.known_answers import known_answers
 from mcukit.export.names import file_stem
@@ -58,7 +60,8 @@ def compiler_for(board: Board) -> tuple[str, ...]:
     Nothing here knows Xtensa cores: their C is compiled for a RISC-V one, which is as far from this computer's.
     """
     if board.core.startswith("cortex"):
-        command = ("arm-none-eabi-gcc", f"-mcpu={board.core}", "-mthumb")
+        flags = TARGETS[board.core].machine_flags if board.core in TARGETS else (f"-mcpu={board.core}", "-mthumb")
+        command = ("arm-none-eabi-gcc", *flags)
     else:
         core = "rv32imac" if board.core == "rv32imac" else "rv32imc"
         command = (*RISCV, f"-march={core}_zicsr")
@@ -68,14 +71,22 @@ def compiler_for(board: Board) -> tuple[str, ...]:
 
 
 def compile_each(command: Iterable[str], sources: Iterable[Path], folder: Path) -> list[Path]:
-    """Objects of C and C++ files, under strict warnings."""
-    objects = []
-    for number, source in enumerate(sources):
-        target = folder / f"{number}_{source.stem}.o"
-        driver, *flags = command
-        language = ["-std=c99"] if source.suffix == ".c" else ["-std=c++11", "-fno-exceptions", "-fno-rtti"]
-        if source.suffix != ".c":
-            driver = driver.replace("gcc", "g++")
-        subprocess.run([driver, *flags, *language, *STRICT, "-c", source, "-o", target], check=True)
-        objects.append(target)
+    """Objects of C and C++ files, under strict warnings. C that tests have in common is compiled once."""
+    driver, *flags = command
+    files = list(sources)
+    machine = Target(driver, driver, tuple(flag for flag in flags if not flag.startswith(("-I", "-D"))), ())
+    objects = list(
+        compile_objects(
+            [file for file in files if file.suffix == ".c"],
+            machine,
+            includes=[Path(flag.removeprefix("-I")) for flag in flags if flag.startswith("-I")],
+            defines=[flag.removeprefix("-D") for flag in flags if flag.startswith("-D")],
+        )
+    )
+    for number, file in enumerate(file for file in files if file.suffix != ".c"):
+        language = ("-std=c++11", "-fno-exceptions", "-fno-rtti")
+        compiled = folder / f"{number}_{file.stem}.o"
+        command = [driver.replace("gcc", "g++"), *flags, *language, *STRICT, "-c", str(file), "-o", str(compiled)]
+        subprocess.run(command, check=True)
+        objects.append(compiled)
     return objects

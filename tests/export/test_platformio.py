@@ -290,48 +290,44 @@ int main(void)
 REGIONS = (("dtcm", 500), ("axi", 1000))
 
 
-@pytest.mark.parametrize(
-    ("flash", "ram", "dtcm", "overflow"),
-    [
-        (200_000, 1100, 131_072, ""),
-        (200_000, 100, 131_072, "RAM"),
-        (1000, 1100, 131_072, "FLASH"),
-        (200_000, 1100, 64, "MCUKIT_DTCM"),
-    ],
-    ids=["fits", "the framework's RAM", "flash", "a region of ours"],
+MEMORIES = (  # bytes of flash, of the framework's RAM, of a region of ours, and what overflows
+    (200_000, 1100, 131_072, ""),
+    (200_000, 100, 131_072, "RAM"),
+    (1000, 1100, 131_072, "FLASH"),
+    (200_000, 1100, 64, "MCUKIT_DTCM"),
 )
-def test_memory_that_does_not_suffice_is_an_error_of_the_linker(
-    flash: int, ram: int, dtcm: int, overflow: str, tmp_path: Path
-) -> None:
+
+
+def test_memory_that_does_not_suffice_is_an_error_of_the_linker(tmp_path: Path) -> None:
     """Under a script that takes all zeroed data, as frameworks' scripts do, and in the order of PlatformIO's link."""
     board = load_board("nucleo_h743zi")
-    board = replace(board, memory=tuple(replace(r, bytes=dtcm) if r.name == "dtcm" else r for r in board.memory))
     compiler = compiler_for(board)
     model = project_model("net", REGIONS)
     assert set(model.arenas) == {"dtcm", "axi"}
-    folder = written(platformio_files(model, [board]), tmp_path / "project")
-    (tmp_path / "framework.ld").write_text(FRAMEWORK_SCRIPT.format(flash=flash, ram=ram))
     (tmp_path / "main.c").write_text(MAIN)
-    (script,) = re.findall(r"-Wl,--script=\S+", (folder / "platformio.ini").read_text())
-    libraries = [folder / "lib/net_model/src/net_model", folder / "lib/mcukit_nn/src"]
-    sources = [tmp_path / "main.c", *(path for library in libraries for path in sorted(library.glob("*.c")))]
-    command = [*compiler, *(f"-I{library}" for library in libraries)]
-    objects = compile_each(command, sources, tmp_path)
-    link = [*compiler, "-T", tmp_path / "framework.ld", script, "-nostartfiles", "-Wl,--entry=main,--gc-sections"]
-    done = subprocess.run(
-        [*link, *objects, "-o", tmp_path / "program.elf"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert re.findall(r"region `(\w+)' overflowed", done.stderr) == ([overflow] if overflow else [])
-    assert (done.returncode == 0) == (not overflow), done.stderr
-    if not overflow:
-        sections = subprocess.run(
-            [find_tool("arm-none-eabi-nm"), "--format=posix", tmp_path / "program.elf"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        places = {n: int(a, 16) >> 24 for n, a in re.findall(r"^(arena_\w+) \w (\w+)", sections, re.MULTILINE)}
-        assert places == {"arena_dtcm": 0x20, "arena_axi": 0x24}
+    objects: list[Path] = []
+    for flash, ram, dtcm, overflow in MEMORIES:
+        small = replace(board, memory=tuple(replace(r, bytes=dtcm) if r.name == "dtcm" else r for r in board.memory))
+        folder = written(platformio_files(model, [small]), tmp_path / f"project-{flash}-{ram}-{dtcm}")
+        if not objects:  # only scripts differ
+            libraries = [folder / "lib/net_model/src/net_model", folder / "lib/mcukit_nn/src"]
+            sources = [tmp_path / "main.c", *(path for library in libraries for path in sorted(library.glob("*.c")))]
+            objects = compile_each([*compiler, *(f"-I{library}" for library in libraries)], sources, tmp_path)
+        (tmp_path / "framework.ld").write_text(FRAMEWORK_SCRIPT.format(flash=flash, ram=ram))
+        (script,) = re.findall(r"-Wl,--script=\S+", (folder / "platformio.ini").read_text())
+        link = [*compiler, "-T", tmp_path / "framework.ld", script, "-nostartfiles", "-Wl,--entry=main,--gc-sections"]
+        program = tmp_path / f"program-{overflow}.elf"
+        done = subprocess.run([*link, *objects, "-o", program], cwd=folder, capture_output=True, text=True, check=False)
+        assert re.findall(r"region `(\w+)' overflowed", done.stderr) == ([overflow] if overflow else [])
+        assert (done.returncode == 0) == (not overflow), done.stderr
+    sections = subprocess.run(
+        [find_tool("arm-none-eabi-nm"), "--format=posix", tmp_path / "program-.elf"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    places = {n: int(a, 16) >> 24 for n, a in re.findall(r"^(arena_\w+) \w (\w+)", sections, re.MULTILINE)}
+    assert places == {"arena_dtcm": 0x20, "arena_axi": 0x24}
 
 
 def test_regions_of_the_frameworks_script_need_no_script_of_ours() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from tests.firmware.fuzz import FORMS, build_fuzzer, has_fuzzer
 
-OWN_RUNS = 5_000
-LIBFUZZER_RUNS = 5_000
+OWN_RUNS = 2_000
+LIBFUZZER_RUNS = 2_000
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcukit.emulation.build import DSP_EMULATED
 from mcukit.emulation.reference import run_reference
-from mcukit.emulation.toolchain import find_tool
+from mcukit.emulation.targets import target_named
+from mcukit.emulation.toolchain import compile_objects, link
 from mcukit.graph.region import Region
 from mcukit.ops.add import Add
 from mcukit.ops.conv2d import Conv2d
@@ -153,10 +154,10 @@ def library(probes: Sequence[Probe], tmp_path_factory: pytest.TempPathFactory) -
     for index, each in enumerate(probes):
         lines += caller(index, each)
     Path(folder, "calls.c").write_text("\n".join(lines) + "\n")
-    flags = ["-std=c99", "-DMK_DSP_EMULATED", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE}"]
-    sources = [str(folder / "calls.c"), *map(str, sorted(SOURCE.glob("*.c")))]
-    subprocess.run([find_tool("cc"), *flags, *sources, "-o", str(folder / "calls.so")], check=True)
-    return ctypes.CDLL(str(folder / "calls.so"))
+    sources, flags = [folder / "calls.c", *sorted(SOURCE.glob("*.c"))], ["-O1", "-fPIC"]
+    host = target_named("host")
+    objects = compile_objects(sources, host, includes=[SOURCE], defines=[DSP_EMULATED], extra_flags=flags)
+    return ctypes.CDLL(str(link(objects, folder / "calls.so", host, extra_flags=["-shared"])))
 
 
 def caller(index: int, each: Probe) -> Iterator[str]:

@@ -35,7 +35,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_compiles_without_warnings_and_needs_no_library(target: Target, form: str, tmp_path: Path) -> None:
     plan, options = FORMS[form]
     sources = write_network(tmp_path, plan)
@@ -67,7 +67,7 @@ def test_a_header_needs_no_other_before_it(header: Path, tmp_path: Path) -> None
     source = tmp_path / "alone.c"
     source.write_text(f'#include "{header.name}"\n#include "{header.name}"\nextern int not_empty;\n')
     defines = serial_defines(sources, SerialOptions(), ())
-    assert compile_objects([source], TARGETS[0], includes=[tmp_path, *INCLUDES], defines=defines)
+    assert compile_objects([source], TARGETS["x86-64"], includes=[tmp_path, *INCLUDES], defines=defines)
 
 
 def test_a_function_of_the_standard_library_would_be_noticed() -> None:

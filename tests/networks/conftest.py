@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
-import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mcukit.calibration.data import Dataset, load_inputs
+from mcukit.calibration.image_folder import image_paths
 from mcukit.calibration.preprocessing import IDENTITY, Preprocessing
 from mcukit.demo import SCALE, demo_data, demo_model_path
 from mcukit.workflow.build import Build, load_build
@@ -26,12 +27,13 @@ INPUTS = 20
 
 @dataclass(frozen=True)
 class Sample:
-    """calibration: images that calibrate. inputs: for quick executors. emulated: for slow ones. scored: for accuracy.
+    """calibration: images that calibrate. ranges: how. inputs: for quick executors. emulated: for slow ones.
 
-    points: as of Network. executors: those that run at all.
+    scored: for accuracy. points: as of Network. executors: those that run at all.
     """
 
     calibration: int
+    ranges: str
     inputs: int
     emulated: int
     scored: int
@@ -84,8 +86,9 @@ NETWORKS = (
     Network(
         "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", calibration_limit=80,
         preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5,
-        # Of 100 images two are two points.
-        sample=Sample(20, inputs=1, emulated=1, scored=100, points=2.0, executors=("host", "cortex-m4", "tflm")),
+        # Of 50 images two are four points.
+        sample=Sample(12, "percentile", inputs=1, emulated=1, scored=50, points=4.0,
+                      executors=("host", "cortex-m4", "tflm")),
         **IMAGENET,
     ),
 )  # fmt: skip
@@ -131,12 +134,7 @@ def prepared(request: pytest.FixtureRequest, shared_folder: Path) -> Prepared:
 @cache
 def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
     if network.name == "demo":
-        # Under names of their own: another process may be writing the same.
-        data, source = folder / f"calibration-{os.getpid()}.npz", folder / f"evaluation-{os.getpid()}.npz"
-        np.savez(data, x=demo_data("calibration", 200, 0)[0])
-        values, labels = demo_data("evaluation", 500, 0)
-        np.savez(source, x=values, y=labels)
-        model = demo_model_path()
+        data, source, model = folder / "calibration.npz", folder / "evaluation.npz", demo_model_path()
     else:
         model, source = MODELS / network.file, MODELS / network.evaluation
         data = MODELS / network.calibration if network.calibration else None
@@ -144,13 +142,19 @@ def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
         calibration=data,
         preprocessing=network.preprocessing,
         calibration_limit=sample.calibration if sample else network.calibration_limit,
+        ranges=sample.ranges if sample else None,
     )
     with (folder / "lock").open("w") as lock:
         # Whichever process is first quantizes; the others wait and read what it wrote.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if network.name == "demo" and not source.exists():
+            np.savez(data, x=demo_data("calibration", 200, 0)[0])
+            np.savez(source, **dict(zip("xy", demo_data("evaluation", 500, 0), strict=True)))
         finished = (folder / "build").is_dir()
         build = load_build(folder / "build") if finished else quantize(model, folder / "build", options)
-    labels_file = MODELS / network.labels if network.labels else None
+        labels_file = MODELS / network.labels if network.labels else None
+        if sample and labels_file:
+            source, labels_file = _first_images(source, labels_file, sample.scored, folder)
     dataset = load_inputs(source, build.model.input.shape[1:], network.preprocessing, labels=labels_file)
     # What a network was calibrated on is not scored.
     first = network.calibration_limit or 0 if network.calibration == network.evaluation else 0
@@ -164,3 +168,17 @@ def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
     emulated = inputs[: sample.emulated] if sample else inputs
     points = sample.points if sample else network.points
     return Prepared(network, build, scored, points, sample, inputs, emulated)
+
+
+def _first_images(images: Path, labels: Path, count: int, folder: Path) -> tuple[Path, Path]:
+    """A folder of links to the first images, and their labels: decoding all takes longer than running these."""
+    chosen, few = folder / "evaluation", folder / "evaluation.csv"
+    if not few.exists():
+        chosen.mkdir()
+        for path in image_paths(images)[:count]:
+            (chosen / path.name).symlink_to(path)
+        with labels.open(newline="") as source, few.open("w", newline="") as target:
+            header, *rows = csv.reader(source)
+            column = header.index("image")
+            csv.writer(target).writerows([header, *(row for row in rows if (chosen / row[column]).exists())])
+    return chosen, few

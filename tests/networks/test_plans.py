@@ -114,8 +114,10 @@ def test_patches_cost_what_mcunetv2_says(prepared: Prepared) -> None:
 
 
 @only(*PATCHED_SHARES)
-def test_patches_save_memory_in_an_unmodified_interpreter(prepared: Prepared) -> None:
+def test_patches_save_memory_in_an_unmodified_interpreter(prepared: Prepared, pytestconfig: pytest.Config) -> None:
     """The .tflite file in tiles: the bytes of the plain one, in the arena that TensorFlow Lite Micro itself reports."""
     pytest.importorskip("tflite_micro", reason="the tflite-micro package is not installed")
+    if prepared.network.name != "vww" and not pytestconfig.getoption("--every-input"):
+        pytest.skip("each network takes a quarter of a minute: --every-input runs all")
     inputs = prepared.inputs.reshape(-1, *prepared.build.model.input.shape[1:])
     assert_same_bytes_in_less(prepared.build.model, inputs, PATCHED_SHARES[prepared.network.name])

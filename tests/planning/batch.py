@@ -94,9 +94,10 @@ def require_all_right(jobs: Sequence[Job], folder: Path) -> None:
     assert not wrong, f"{len(wrong)} of {len(jobs)} go wrong:\n" + "\n\n".join(wrong)
 
 
-def complaints(jobs: Sequence[Job], folder: Path) -> list[str]:
+def complaints(jobs: Sequence[Job], folder: Path, *, name_lines: bool = True) -> list[str]:
     """What goes wrong with each job, in words; nothing where every byte is right.
 
+    name_lines: whether sanitizers name functions and lines, which takes them a tenth of a second for each report.
     folder: empty; what belongs to jobs that go wrong stays there, for the one at position k in files called model_k.
     """
     names = [f"model_{position}" for position in range(len(jobs))]
@@ -114,7 +115,7 @@ def complaints(jobs: Sequence[Job], folder: Path) -> list[str]:
             objects += objects_of_group
     built = [name for name, text in found.items() if not text]
     _link(built, objects, folder)
-    found |= _run(built, folder)
+    found |= _run(built, folder, name_lines=name_lines)
     for job, name in zip(jobs, names, strict=True):
         found[name] = found[name] or "; ".join(_differences(job, name, folder))
         if not found[name]:
@@ -239,12 +240,12 @@ def _link(names: Sequence[str], objects: Sequence[str], folder: Path) -> None:
     subprocess.run([*command, "-o", "batch"], cwd=folder, check=True)
 
 
-def _run(names: Sequence[str], folder: Path) -> dict[str, str]:
+def _run(names: Sequence[str], folder: Path, *, name_lines: bool) -> dict[str, str]:
     """Why models did not finish. A model that ends the program is left out and the others go on."""
     failures: dict[str, str] = {}
     first = 0
     while first < len(names):
-        reason = _run_from(first, folder)
+        reason = _run_from(first, folder, name_lines=name_lines)
         if not reason:
             break
         while Path(folder, f"{names[first]}.done").exists():
@@ -254,7 +255,7 @@ def _run(names: Sequence[str], folder: Path) -> dict[str, str]:
     return failures
 
 
-def _run_from(first: int, folder: Path) -> str:
+def _run_from(first: int, folder: Path, *, name_lines: bool) -> str:
     """Runs models from the position `first` on; why the program did not get to its end."""
     try:
         done = subprocess.run(
@@ -264,7 +265,7 @@ def _run_from(first: int, folder: Path) -> str:
             text=True,
             errors="replace",
             timeout=_SECONDS,
-            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+            env={**os.environ, "ASAN_OPTIONS": f"detect_leaks=0:symbolize={int(name_lines)}"},
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -101,7 +101,7 @@ def shifted(place: Place, distance: int) -> Callable[[str], str]:
 
 def require_all_stopped(jobs: Sequence[Job], folder: Path, message: str) -> None:
     """Each of these must be stopped by a guard."""
-    found = complaints(jobs, folder)
+    found = complaints(jobs, folder, name_lines=False)
     missed = [f"{job.title}: {text or 'nothing'}" for job, text in zip(jobs, found, strict=True) if message not in text]
     assert not missed, "not noticed:\n" + "\n".join(missed)
 
@@ -212,7 +212,7 @@ def test_a_row_less_is_too_little(change: Callable[[Job], Iterator[tuple[str, Pl
     # Where a row overwrites only what it is computed from, a kernel may have read that before. None promises it.
     needed = [each for each, messages in zip(wrong, refused, strict=True) if not only_overwrites_itself(messages)]
     assert len(needed) > 0.8 * len(wrong)
-    found = zip(needed, complaints(needed, tmp_path), strict=True)
+    found = zip(needed, complaints(needed, tmp_path, name_lines=False), strict=True)
     assert [each.title for each, text in found if not text] == []
 
 
