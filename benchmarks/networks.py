@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures whole networks on an emulated Cortex-M4 and compares them with other engines.
+"""Measures whole networks on an emulated Cortex-M4, or on another core, and compares them with other engines.
 
     python benchmarks/networks.py                                  all networks; writes results/networks.md and .json
     python benchmarks/networks.py --only vww --no-accuracy         one network, in seconds; prints and writes nothing
+    python benchmarks/networks.py --target cortex-m55              on another core, with its kernels; writes nothing
 
 Figures are the same on every machine with the same compiler and emulator. What takes time is only printed (--timing).
 """
@@ -13,6 +14,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,36 +24,41 @@ from benchmarks.support.markdown import ABSENT, table
 from benchmarks.support.measure import Progress, Seconds, measure_network, versions
 from benchmarks.support.network_report import render
 from benchmarks.support.network_table import Network, Peers, read_networks, read_peers
+from mcukit.emulation.targets import TARGETS
 from mcukit.errors import McukitError
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "shared" / "models"
 RESULTS = HERE / "results"
 TARGET = "cortex-m4"
+EMULATED = [target.name for target in TARGETS.values() if target.emulated]
 SCHEMA = 1
 
 
 @click.command()
 @click.option("--only", "names", multiple=True, metavar="NETWORK", help="Measure this network; may be repeated.")
+@click.option("--target", type=click.Choice(EMULATED), default=TARGET, help=f"The core; default: {TARGET}.")
 @click.option("--accuracy/--no-accuracy", default=True, help="Score float and int8 on the evaluation data.")
 @click.option("--timing", is_flag=True, help="Print how long quantizing, emulating and evaluating took.")
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path),
     help="Folder for networks.md and networks.json. Default: results/, if nothing was left out.",
 )  # fmt: skip
-def main(names: tuple[str, ...], accuracy: bool, timing: bool, output: Path | None) -> None:
+def main(names: tuple[str, ...], target: str, accuracy: bool, timing: bool, output: Path | None) -> None:
     """Measures whole networks on an emulated microcontroller."""
     networks = _chosen(read_networks(HERE / "networks.toml"), names)
     peers = read_peers(HERE / "peers.toml")
+    if target != TARGET:
+        networks = [replace(network, peers="") for network in networks]  # theirs is another core
     try:
-        results, seconds = _measure(networks, peers, accuracy)
+        results, seconds = _measure(networks, target, peers, accuracy)
     except McukitError as error:
         raise click.ClickException(str(error)) from error
     page = render(results)
     click.echo(page)
     if timing:
         click.echo(_timing_table(seconds))
-    complete = not names and accuracy and not results["skipped"]
+    complete = not names and target == TARGET and accuracy and not results["skipped"]
     if output is None and not complete:
         click.echo("not all was measured: results/ stays as it is (--output writes anyway)", err=True)
         return
@@ -66,7 +73,9 @@ def _chosen(networks: Sequence[Network], names: Sequence[str]) -> list[Network]:
     return [network for network in networks if not names or network.name in names]
 
 
-def _measure(networks: Sequence[Network], peers: Peers, accuracy: bool) -> tuple[dict[str, Any], dict[str, Seconds]]:
+def _measure(
+    networks: Sequence[Network], target: str, peers: Peers, accuracy: bool
+) -> tuple[dict[str, Any], dict[str, Seconds]]:
     """The content of networks.json, and the time that each network took."""
     measured, skipped, seconds = [], [], {}
     for network in networks:
@@ -78,14 +87,14 @@ def _measure(networks: Sequence[Network], peers: Peers, accuracy: bool) -> tuple
             continue
         with tempfile.TemporaryDirectory(prefix="mcukit-benchmark-") as scratch:
             fields, seconds[network.name] = measure_network(
-                network, MODELS, Path(scratch), TARGET, peers, accuracy=accuracy, progress=_progress(network.name)
+                network, MODELS, Path(scratch), target, peers, accuracy=accuracy, progress=_progress(network.name)
             )
         measured.append(fields)
         click.echo(f"{network.name}: {fields['instructions']:,} instructions", err=True)
     results = {
         "schema": SCHEMA,
-        **versions(TARGET),
-        "target": TARGET,
+        **versions(target),
+        "target": target,
         "networks": measured,
         "skipped": skipped,
         "peers_conditions": peers.conditions,

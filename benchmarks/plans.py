@@ -34,6 +34,7 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.grids import grid_costs, split_costs
 from mcukit.planning.plan import Plan
 from mcukit.quantized.integer import IntegerModel
+from mcukit.workflow.kernels import kernels_for_target
 from mcukit.workflow.quantize import QuantizeOptions, quantize
 
 HERE = Path(__file__).resolve().parent
@@ -100,8 +101,9 @@ def _measure(network: Network) -> tuple[dict[str, Any], dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="mcukit-benchmark-") as scratch:
         files = network.files(MODELS, Path(scratch))
         options = QuantizeOptions(
-            calibration=files.calibration, preprocessing=network.preprocessing, calibration_limit=8, ranges="min-max"
-        )
+            calibration=files.calibration, preprocessing=network.preprocessing, calibration_limit=8, ranges="min-max",
+            kernels=kernels_for_target(TARGET).value,
+        )  # fmt: skip
         model = quantize(files.model, Path(scratch) / "build", options).model
     flow = Dataflow(model)
     runs = [_run(model, name, request) for name, request in REQUESTS.items()]
@@ -154,10 +156,17 @@ def _emulate(model: IntegerModel, plan: Plan) -> tuple[int, int, int]:
     return run.instructions or 0, run.stack_bytes or 0, run.code_bytes or 0
 
 
+def _introduction(results: dict[str, Any]) -> str:
+    return (
+        f"One inference on an emulated {results['target']} with {results['kernels']} kernels; all sizes in bytes. Made "
+        f"with {results['compiler']} and {results['emulator']}."
+    )
+
+
 def _page(results: dict[str, Any]) -> str:
     parts = [
         "# Schedules",
-        f"One inference on an emulated {results['target']}, kernels in portable C. Arenas, stack and code in bytes.",
+        _introduction(results),
     ]
     for network in results["networks"]:
         parts += [f"## {network['title']}", _schedules(network), _grids(network)]

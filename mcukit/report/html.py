@@ -7,6 +7,7 @@ __all__ = ["render_html"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -62,6 +63,29 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None, model: Int
 
     plan, model: what the content is about; with both, the plan's memory, tiles and rings are drawn.
     """
+    drawings = _Drawings() if plan is None or model is None else _drawings(content, plan, model)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            content=content,
+            version=__version__,
+            emulation=content.get("emulation"),
+            cards=_cards(content),
+            bars=_bars(content),
+            most_macs=max((layer["macs"] for layer in content["layers"]), default=0),
+            drawings=drawings,
+            bits=bits_picture(content),
+            bits_title=bits_title(content),
+            precision_facts=precision_facts(content) if has_bits(content) else [],
+            narrow_measured=any((layer.get("narrow") or {}).get("instructions") for layer in content["layers"]),
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """The templates of the page, each compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mcukit.report"),
         autoescape=True,  # every name comes from a model file, which anyone may have made
@@ -73,20 +97,7 @@ def render_html(content: Mapping[str, Any], plan: Plan | None = None, model: Int
     environment.filters.update(count=count, percent=percent, ratio=ratio, shape=shape, size=size)
     environment.filters.update(printable=printable, short_name=short_name, pixels=_pixels)
     environment.filters.update(map_bits=map_bits, weight_bits=weight_bits)
-    drawings = _Drawings() if plan is None or model is None else _drawings(content, plan, model)
-    return environment.get_template("report.html.j2").render(
-        content=content,
-        version=__version__,
-        emulation=content.get("emulation"),
-        cards=_cards(content),
-        bars=_bars(content),
-        most_macs=max((layer["macs"] for layer in content["layers"]), default=0),
-        drawings=drawings,
-        bits=bits_picture(content),
-        bits_title=bits_title(content),
-        precision_facts=precision_facts(content) if has_bits(content) else [],
-        narrow_measured=any((layer.get("narrow") or {}).get("instructions") for layer in content["layers"]),
-    )
+    return environment
 
 
 def _drawings(content: Mapping[str, Any], plan: Plan, model: IntegerModel) -> _Drawings:

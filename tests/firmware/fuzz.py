@@ -38,14 +38,17 @@ def has_fuzzer(folder: Path) -> bool:
         return False
 
 
-def build_fuzzer(folder: Path, form: str, *, runs: int | None = None) -> Path:
-    """The target with clang's fuzzer, or with the C compiler and so many runs of its own."""
+def build_fuzzer(folder: Path, form: str, *, runs: int | None = None, optimize: str = "-O2") -> Path:
+    """The target with clang's fuzzer, or with the C compiler and so many runs of its own.
+
+    optimize: for clang. What runs for seconds only is not worth optimizing for minutes.
+    """
     plan, options = FORMS[form]
     sources = write_network(folder / form, plan)
     target = Target("fuzz", CLANG if runs is None else "cc", (), ("host",))
     application = [file for file in serial_sources() if file.name != "main.c"]
     checks = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
-    flags = checks if runs is None else SANITIZE_FLAGS
+    flags = (optimize, *checks) if runs is None else SANITIZE_FLAGS
     defines = [
         *serial_defines(sources, options, ()),
         "MCUKIT_TEXT_MAX_INFERENCES=2",
