@@ -31,6 +31,9 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/mcukit demo
 	@echo "mcukit is $(BIN)/mcukit here; to call it by its name: . $(BIN)/activate"
 
+# As many test processes as processors: threads within them would only wait for each other.
+test prove: export OPENBLAS_NUM_THREADS := 1
+
 test: $(VENV)/.dev-installed test-packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .

@@ -22,7 +22,10 @@ from mcukit.workflow.quantize import QuantizeOptions, quantize
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 
 INPUTS = 20
-"""Images that every executor runs."""
+"""Images that quick executors run, and all where --every-input asks for it."""
+
+EMULATED_INPUTS = 5
+"""Images that emulated cores run."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +130,12 @@ def prepared(request: pytest.FixtureRequest, shared_folder: Path) -> Prepared:
         pytest.skip(f"the development models are not beside the project: no ../shared/models/{network.file}")
     folder = shared_folder / f"network-{network.name}"
     folder.mkdir(exist_ok=True)
-    sample = None if request.config.getoption("--every-input") else network.sample
-    return _prepare(network, folder, sample)
+    every_input = request.config.getoption("--every-input")
+    return _prepare(network, folder, None if every_input else network.sample, every_input=every_input)
 
 
 @cache
-def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
+def _prepare(network: Network, folder: Path, sample: Sample | None, *, every_input: bool) -> Prepared:
     if network.name == "demo":
         data, source, model = folder / "calibration.npz", folder / "evaluation.npz", demo_model_path()
     else:
@@ -165,7 +168,7 @@ def _prepare(network: Network, folder: Path, sample: Sample | None) -> Prepared:
         preprocessing=dataset.preprocessing,
     )  # fmt: skip
     inputs = build.quantize_inputs(scored.values[: sample.inputs if sample else INPUTS])
-    emulated = inputs[: sample.emulated] if sample else inputs
+    emulated = inputs[: sample.emulated if sample else INPUTS if every_input else EMULATED_INPUTS]
     points = sample.points if sample else network.points
     return Prepared(network, build, scored, points, sample, inputs, emulated)
 

@@ -100,8 +100,9 @@ def test_every_case_of_an_operator(operator: str, tmp_path: Path) -> None:
     batch: list[Job] = []
     for number, case in enumerate(case for case in CASES if case.operator.op_name == operator):
         model, inputs = lowered(embedded(case), case.seed)
-        model = with_kernels(model, tuple(KernelSet)[number % len(KernelSet)])
-        planned = plans(Dataflow(model), GRIDS[number % 2 :: 2])
+        turn, kernels = divmod(number, len(KernelSet))
+        model = with_kernels(model, tuple(KernelSet)[kernels])
+        planned = plans(Dataflow(model), GRIDS[(turn + kernels) % 3 :: 3])
         batch += jobs(f"{case} ({case.operator}, {model.kernels})", model, inputs, planned)
     assert {schedule_of(job.plan) for job in batch} == {"layers", "stream", "pushed", "strips", "patches"}
     require_all_right(batch, tmp_path)
