@@ -9,17 +9,17 @@ import pytest
 
 from mcukit.demo import SCALE, demo_data, demo_model_path
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-
 
 def test_the_file_is_small() -> None:
     assert demo_model_path().stat().st_size < 400_000
 
 
 def test_it_reads_the_digits() -> None:
-    images, labels = demo_data("evaluation", 1000, 0)
+    # Here and not above: loading it takes seconds.
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    images, labels = demo_data("evaluation", 500, 0)
     session = onnxruntime.InferenceSession(demo_model_path(), providers=["CPUExecutionProvider"])
     inputs = (images.astype(np.float32) * np.float32(SCALE)).transpose(0, 3, 1, 2)
     scores = np.concatenate([session.run(None, {"image": image[None]})[0] for image in inputs])
     correct = int((scores.argmax(axis=1) == labels).sum())
-    assert correct > 950, f"{correct} of 1000"
+    assert correct > 475, f"{correct} of 500"
