@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures whole networks on an emulated Cortex-M4, or on another core, and compares them with other engines.
 
-    python benchmarks/networks.py                                  all networks; writes results/networks.md and .json
-    python benchmarks/networks.py --only vww --no-accuracy         one network, in seconds; prints and writes nothing
-    python benchmarks/networks.py --target cortex-m55              on another core, with its kernels; writes nothing
+    python benchmarks/networks.py                               all networks; writes results/networks.md, .json and .svg
+    python benchmarks/networks.py --only vww --no-accuracy      one network, in seconds; prints and writes nothing
+    python benchmarks/networks.py --target cortex-m55           on another core, with its kernels; writes nothing
 
 Figures are the same on every machine with the same compiler and emulator. What takes time is only printed (--timing).
 """
@@ -22,6 +22,7 @@ import click
 
 from benchmarks.support.markdown import ABSENT, table
 from benchmarks.support.measure import Progress, Seconds, measure_network, versions
+from benchmarks.support.network_picture import render_picture
 from benchmarks.support.network_report import render
 from benchmarks.support.network_table import Network, Peers, read_networks, read_peers
 from mcukit.emulation.targets import TARGETS
@@ -126,6 +127,7 @@ def _seconds(taken: float | None) -> str:
 def _write(folder: Path, page: str, results: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "networks.md").write_text(page, encoding="utf-8")
+    (folder / "networks.svg").write_text(render_picture(results), encoding="utf-8")
     (folder / "networks.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 

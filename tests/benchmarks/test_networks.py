@@ -10,8 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+
+from benchmarks.support.network_picture import render_picture
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "networks.py"
@@ -69,8 +72,17 @@ def test_page_shows_what_the_json_holds(results: Path) -> None:
             assert f"{peer['times_mcukit']['instructions']:.2f}x" in page
 
 
+def test_picture_shows_what_the_json_holds(results: Path) -> None:
+    picture, content = (results / "networks.svg").read_text(), read(results)
+    assert picture == render_picture(content)
+    assert ET.fromstring(picture).tag.endswith("svg")  # noqa: S314 - our own file
+    for network in (network for network in content["networks"] if network["peers"]):
+        assert network["title"] in picture
+        assert all(peer["name"] in picture for peer in network["peers"])
+
+
 def test_results_name_neither_machine_nor_day(results: Path) -> None:
-    for file in ("networks.md", "networks.json"):
+    for file in ("networks.md", "networks.json", "networks.svg"):
         text = (results / file).read_text()
         assert not re.search(r"(/tmp|/home|/root|/work|/Users)\b", text)
         assert not re.search(r"\b20\d\d-\d\d-\d\d\b|\d\d:\d\d:\d\d", text)
