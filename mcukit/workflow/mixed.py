@@ -113,7 +113,8 @@ def bits_by_sensitivity(
             f"{search.bitops(INT8) / search.bitops(step.precision):.2f} times fewer BitOPs, and {options.bitops:g} "
             "times were asked for",
             where="--bitops",
-            hint="allow a larger error with --max-error, or ask for less",
+            hint="allow a larger error with --max-error, or ask for less"
+            + ("" if options.save == "bitops" else f"; --save {options.save} narrows nothing that saves none of these"),
         )
     return FoundBits(step.precision, found)
 

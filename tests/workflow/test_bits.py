@@ -139,11 +139,14 @@ def test_a_number_of_bitops_is_reached_and_not_much_less(int8: Build, model: Pat
     assert int8.report["bitops"] / 8 < build.report["bitops"] <= int8.report["bitops"] / 2
 
 
-def test_bitops_out_of_reach_are_refused_with_what_can_be_had(model: Path, tmp_path: Path) -> None:
-    asked = BitsOptions(max_error=0.001, images=8, bitops=12.0)
+@pytest.mark.parametrize("save", ["bitops", "instructions"])
+def test_bitops_out_of_reach_are_refused_with_what_can_be_had(save: str, model: Path, tmp_path: Path) -> None:
+    asked = BitsOptions(max_error=0.001, images=8, bitops=12.0, save=save)
     with pytest.raises(McukitError, match=r"make [0-9.]+ times fewer BitOPs, and 12 times were asked for") as caught:
         quantize(model, tmp_path / "build", QuantizeOptions(bits=asked))
-    assert caught.value.problems[0].where == "--bitops"
+    (problem,) = caught.value.problems
+    assert problem.where == "--bitops"
+    assert ("--save instructions" in problem.hint) == (save == "instructions")
     assert not (tmp_path / "build").exists()
 
 
