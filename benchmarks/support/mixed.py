@@ -47,7 +47,8 @@ from mcukit.planning.search import PlanSearch
 from mcukit.planning.tiles import tile_macs
 from mcukit.precision.quantmcu import QuantmcuOptions, QuantmcuResult, branch_bitops, narrowed_model, vdqs_choice
 from mcukit.precision.sensitivity import SearchStep, SensitivityResult
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.repair.calibrated import quantize_calibrated
 from mcukit.simulation.output_error import before_softmax
 from mcukit.workflow.bits import BitsOptions
@@ -58,6 +59,9 @@ from mcukit.workflow.room import memory_costs, whole_model
 CHUNK = 16
 
 INT8_PATCHES = "int8, patches"
+
+KERNELS = KernelSet.DSP
+"""Those that a Cortex-M4 gets: arenas hold their scratch memory, and instructions are what they were measured to take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +127,7 @@ def prepare(network: Network, models: Path, scratch: Path, budget: int) -> Prepa
     started = time.perf_counter()
     statistics = collect_statistics(model, inputs)
     seconds["statistics"] = time.perf_counter() - started
-    int8 = quantize_calibrated(model, statistics, inputs).model
+    int8 = with_kernels(quantize_calibrated(model, statistics, inputs).model, KERNELS)
     data = load_inputs(files.evaluation, shape, labels=files.labels)
     if data.labels is None or int8.input.quantization is None:
         raise ValueError(f"{network.name} has no labels")
@@ -198,10 +202,10 @@ def best_configurations(
     budget = int(share * pushed.arena_bytes)
 
     def fits(step: SearchStep) -> bool:
-        model = whole_model(prepared.graph, prepared.statistics, step.precision)
+        model = whole_model(prepared.graph, prepared.statistics, step.precision, KERNELS)
         return _smallest_stream(model, pushed=True).arena_bytes <= budget
 
-    costs = memory_costs(prepared.graph, prepared.statistics, budget, pushed=True)
+    costs = memory_costs(prepared.graph, prepared.statistics, budget, pushed=True, kernels=KERNELS)
     roomy = [search.run_until(cost, fits)[0] for cost in costs]
     prepared.seconds["search"] = time.perf_counter() - started
     for added in added_errors:
@@ -219,6 +223,7 @@ def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pus
     model = quantize_calibrated(
         prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
     ).model
+    model = with_kernels(model, KERNELS)
     return model, _smallest_stream(model, pushed=pushed)
 
 

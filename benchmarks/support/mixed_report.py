@@ -19,7 +19,7 @@ QuantMCU as reconstructed (VDPC and VDQS after Tao et al. 2024, weights of 8 bit
 against int8 in the fewest patches that fit the budget.
 
 BitOPs count what patches compute again; *fewer* is against int8 in patches. Arena and flash (weights) are bytes;
-instructions are estimated from the measured kernels of an emulated Cortex-M4. Top-1 is that of the generated C;
+instructions are estimated from the DSP kernels as measured on an emulated Cortex-M4. Top-1 is that of the generated C;
 *against float* is the difference in points on the same images with its 95 % interval, *agreement* how often both name
 the same class, *KL* the divergence of class probabilities in nats. Rows of the measured search are chosen by the error
 on calibration images alone."""
