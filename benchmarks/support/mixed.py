@@ -61,7 +61,7 @@ CHUNK = 16
 INT8_PATCHES = "int8, patches"
 
 KERNELS = KernelSet.DSP
-"""Those that a Cortex-M4 gets: arenas hold their scratch memory, and instructions are what they were measured to take."""
+"""Those that a Cortex-M4 gets: arenas hold their scratch memory, instructions are what they were measured to take."""
 
 
 @dataclass(frozen=True, eq=False)
