@@ -25,7 +25,7 @@ from benchmarks.support.markdown import table
 from benchmarks.support.measure import versions
 from benchmarks.support.shaped import Shaped
 from benchmarks.support.typical_layers import render_typical_layers
-from mcukit.emulation.targets import TARGETS
+from mcukit.emulation.targets import EMULATED_CORES
 from mcukit.errors import McukitError
 from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.quantized.kernel_sets import KernelSet, first_set_with
@@ -34,7 +34,6 @@ from mcukit.workflow.kernels import kernels_for_target
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "kernels.md"
 TABLES = HERE.parent / "mcukit" / "planning" / "cost_tables"
-EMULATED = [target.name for target in TARGETS.values() if target.emulated]
 SCHEMA = 1
 
 _DIGITS = 4
@@ -58,7 +57,9 @@ class Fit:
 
 
 @click.command()
-@click.option("--target", "targets", multiple=True, type=click.Choice(EMULATED), help="May be repeated; default: all.")
+@click.option(
+    "--target", "targets", multiple=True, type=click.Choice(EMULATED_CORES), help="May be repeated; default: all."
+)
 @click.option("--only", "functions", multiple=True, type=click.Choice(list(KERNEL_SHAPES)), help="May be repeated.")
 @click.option("--shapes", is_flag=True, help="Print the error of every shape.")
 @click.option(
@@ -67,7 +68,7 @@ class Fit:
 )  # fmt: skip
 def main(targets: tuple[str, ...], functions: tuple[str, ...], shapes: bool, output: Path | None) -> None:
     """Measures what kernels cost on emulated microcontrollers."""
-    for target in targets or EMULATED:
+    for target in targets or EMULATED_CORES:
         try:
             fits = {name: _fit(name, target) for name in functions or _functions(target)}
             text = _render(target, versions(target), fits)

@@ -4,6 +4,7 @@
     python benchmarks/networks.py                               all networks; writes results/networks.md, .json and .svg
     python benchmarks/networks.py --only vww --no-accuracy      one network, in seconds; prints and writes nothing
     python benchmarks/networks.py --target cortex-m55           on another core, with its kernels; writes nothing
+    python benchmarks/networks.py --kernels portable            with other kernels; writes nothing
 
 Figures are the same on every machine with the same compiler and emulator. What takes time is only printed (--timing).
 """
@@ -25,41 +26,45 @@ from benchmarks.support.measure import Progress, Seconds, measure_network, versi
 from benchmarks.support.network_picture import render_picture
 from benchmarks.support.network_report import render
 from benchmarks.support.network_table import Network, Peers, read_networks, read_peers
-from mcukit.emulation.targets import TARGETS
+from mcukit.emulation.targets import EMULATED_CORES
 from mcukit.errors import McukitError
+from mcukit.quantized.kernel_sets import KERNEL_SETS
+from mcukit.workflow.kernels import kernels_for_target
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[1] / "shared" / "models"
 RESULTS = HERE / "results"
 TARGET = "cortex-m4"
-EMULATED = [target.name for target in TARGETS.values() if target.emulated]
 SCHEMA = 1
 
 
 @click.command()
 @click.option("--only", "names", multiple=True, metavar="NETWORK", help="Measure this network; may be repeated.")
-@click.option("--target", type=click.Choice(EMULATED), default=TARGET, help=f"The core; default: {TARGET}.")
+@click.option("--target", type=click.Choice(EMULATED_CORES), default=TARGET, help=f"The core; default: {TARGET}.")
+@click.option("--kernels", type=click.Choice(KERNEL_SETS), help="A set of kernels; default: the core's fastest.")
 @click.option("--accuracy/--no-accuracy", default=True, help="Score float and int8 on the evaluation data.")
 @click.option("--timing", is_flag=True, help="Print how long quantizing, emulating and evaluating took.")
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for networks.md and networks.json. Default: results/, if nothing was left out.",
+    help="Folder for networks.md, .json and .svg. Default: results/, if nothing was left out.",
 )  # fmt: skip
-def main(names: tuple[str, ...], target: str, accuracy: bool, timing: bool, output: Path | None) -> None:
+def main(
+    names: tuple[str, ...], target: str, kernels: str | None, accuracy: bool, timing: bool, output: Path | None
+) -> None:
     """Measures whole networks on an emulated microcontroller."""
     networks = _chosen(read_networks(HERE / "networks.toml"), names)
     peers = read_peers(HERE / "peers.toml")
     if target != TARGET:
         networks = [replace(network, peers="") for network in networks]  # theirs is another core
     try:
-        results, seconds = _measure(networks, target, peers, accuracy)
+        results, seconds = _measure(networks, target, kernels or kernels_for_target(target).value, peers, accuracy)
     except McukitError as error:
         raise click.ClickException(str(error)) from error
     page = render(results)
     click.echo(page)
     if timing:
         click.echo(_timing_table(seconds))
-    complete = not names and target == TARGET and accuracy and not results["skipped"]
+    complete = not names and target == TARGET and kernels is None and accuracy and not results["skipped"]
     if output is None and not complete:
         click.echo("not all was measured: results/ stays as it is (--output writes anyway)", err=True)
         return
@@ -75,7 +80,7 @@ def _chosen(networks: Sequence[Network], names: Sequence[str]) -> list[Network]:
 
 
 def _measure(
-    networks: Sequence[Network], target: str, peers: Peers, accuracy: bool
+    networks: Sequence[Network], target: str, kernels: str, peers: Peers, accuracy: bool
 ) -> tuple[dict[str, Any], dict[str, Seconds]]:
     """The content of networks.json, and the time that each network took."""
     measured, skipped, seconds = [], [], {}
@@ -88,13 +93,15 @@ def _measure(
             continue
         with tempfile.TemporaryDirectory(prefix="mcukit-benchmark-") as scratch:
             fields, seconds[network.name] = measure_network(
-                network, MODELS, Path(scratch), target, peers, accuracy=accuracy, progress=_progress(network.name)
-            )
+                network, MODELS, Path(scratch), target, kernels, peers,
+                accuracy=accuracy, progress=_progress(network.name),
+            )  # fmt: skip
         measured.append(fields)
         click.echo(f"{network.name}: {fields['instructions']:,} instructions", err=True)
     results = {
         "schema": SCHEMA,
         **versions(target),
+        "kernels": kernels,
         "target": target,
         "networks": measured,
         "skipped": skipped,

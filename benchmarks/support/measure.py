@@ -44,7 +44,15 @@ class Seconds:
 
 
 def measure_network(
-    network: Network, models: Path, scratch: Path, target: str, peers: Peers, *, accuracy: bool, progress: Progress
+    network: Network,
+    models: Path,
+    scratch: Path,
+    target: str,
+    kernels: str,
+    peers: Peers,
+    *,
+    accuracy: bool,
+    progress: Progress,
 ) -> tuple[dict[str, Any], Seconds]:
     """The fields of networks.json for one network, and the time it took.
 
@@ -56,7 +64,7 @@ def measure_network(
         calibration=files.calibration,
         preprocessing=network.preprocessing,
         calibration_limit=network.calibration_limit,
-        kernels=kernels_for_target(target).value,
+        kernels=kernels,
     )
     started = time.perf_counter()
     build = quantize(files.model, scratch / "build", options, progress)

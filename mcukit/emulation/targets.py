@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EMULATED_BOARDS", "TARGETS", "Target", "target_named"]
+__all__ = ["EMULATED_BOARDS", "EMULATED_CORES", "TARGETS", "Target", "target_named"]
 
 from dataclasses import dataclass
 
@@ -83,6 +83,9 @@ TARGETS: dict[str, Target] = {
         ),
     )
 }
+
+EMULATED_CORES = tuple(name for name, target in TARGETS.items() if target.emulated)
+"""Targets whose instructions and bytes are counted."""
 
 EMULATED_BOARDS: dict[str, Target] = TARGETS | {
     # Not a target of its own: what an image for the STM32F405 costs, cortex-m4 counts. The board runs the same image.

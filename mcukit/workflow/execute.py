@@ -47,12 +47,15 @@ class Execution:
     computed: dict[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
-def check_executor(on: str) -> None:
-    """Raises McukitError "unknown-target", or "not-emulated" for a core or a board that nothing emulates."""
+def check_executor(on: str, offered: Sequence[str] = EXECUTORS) -> None:
+    """Raises McukitError "unknown-target", or "not-emulated" for a core or a board that nothing emulates.
+
+    offered: what to choose from instead of a target that there is not.
+    """
     if on in EXECUTORS:
         return
     core = CORES.get(on) or _core_of_board(on)
-    choices = f"choose one of {', '.join(EXECUTORS)}"
+    choices = f"choose one of {', '.join(offered)}"
     if core is None:
         raise McukitError("unknown-target", f"there is no target '{on}'", where="--on", hint=choices, exit_code=2)
     what = f"'{on}'" if on == core.name else f"'{on}', a board with {core.name},"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcukit.emulation.targets import TARGETS
+from mcukit.emulation.targets import EMULATED_CORES
 from mcukit.errors import McukitError, Problem
 from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import emulate
@@ -20,7 +20,6 @@ from mcukit.workflow.execute import check_executor
 _UNMEASURED_HINT = (
     "--max-arena and --max-weights are known on every core; --on CORE counts on another one of your choice"
 )
-_CORES_HINT = f"choose one of {', '.join(name for name, target in TARGETS.items() if target.emulated)}"
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,10 @@ def measured_figures(
     """
     if on is not None:
         _check_core(on, place)
-        if on not in TARGETS or not TARGETS[on].emulated:
+        if on not in EMULATED_CORES:
             message = f"'{on}' counts neither instructions nor bytes of a device"
-            raise McukitError("unsuitable-target", message, where=place, hint=_CORES_HINT, exit_code=2)
+            hint = f"choose one of {', '.join(EMULATED_CORES)}"
+            raise McukitError("unsuitable-target", message, where=place, hint=hint, exit_code=2)
         return _counted(build, on), []
     problem = _not_measured(build, budgets)
     if problem:
@@ -74,14 +74,12 @@ def measured_figures(
 
 
 def _check_core(on: str, place: str) -> None:
-    """As check_executor, which offers executors that count nothing."""
+    """As check_executor, whose way out for cores that nothing emulates is the host: there nothing is counted."""
     try:
-        check_executor(on)
+        check_executor(on, EMULATED_CORES)
     except McukitError as error:
         problem = error.problems[0]
         hint = _UNMEASURED_HINT if problem.code == "not-emulated" else problem.hint
-        if hint.startswith("choose one of"):
-            hint = _CORES_HINT
         raise McukitError(problem.code, problem.message, where=place, hint=hint, exit_code=2) from error
 
 

@@ -30,15 +30,14 @@ EMULATED_INPUTS = 5
 
 @dataclass(frozen=True)
 class Sample:
-    """calibration: images that calibrate. ranges: how. inputs: for quick executors. emulated: for slow ones.
+    """calibration: images that calibrate. ranges: how. inputs: that executors run. scored: for accuracy.
 
-    scored: for accuracy. points: as of Network. executors: those that run at all.
+    points: as of Network. executors: those that run at all.
     """
 
     calibration: int
     ranges: str
     inputs: int
-    emulated: int
     scored: int
     points: float
     executors: tuple[str, ...]
@@ -90,7 +89,7 @@ NETWORKS = (
         "mobilenet-v2", "mobilenet_v2_100_224/mobilenet_v2_float.onnx", calibration_limit=80,
         preprocessing=Preprocessing(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), points=1.5,
         # Of 50 images two are four points.
-        sample=Sample(12, "percentile", inputs=1, emulated=1, scored=50, points=4.0,
+        sample=Sample(12, "percentile", inputs=1, scored=50, points=4.0,
                       executors=("host", "cortex-m4", "tflm")),
         **IMAGENET,
     ),
@@ -168,7 +167,7 @@ def _prepare(network: Network, folder: Path, sample: Sample | None, *, every_inp
         preprocessing=dataset.preprocessing,
     )  # fmt: skip
     inputs = build.quantize_inputs(scored.values[: sample.inputs if sample else INPUTS])
-    emulated = inputs[: sample.emulated if sample else INPUTS if every_input else EMULATED_INPUTS]
+    emulated = inputs[: INPUTS if every_input else EMULATED_INPUTS]
     points = sample.points if sample else network.points
     return Prepared(network, build, scored, points, sample, inputs, emulated)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mcukit.calibration.preprocessing import Preprocessing
 from mcukit.demo import SCALE, demo_model_path
-from mcukit.emulation.targets import TARGETS
+from mcukit.emulation.targets import EMULATED_CORES
 from mcukit.errors import McukitError
 from mcukit.graph.graph import map_shape
 from mcukit.graph.region import Region, whole_region
@@ -44,7 +44,7 @@ from tests.ops.harness import Case
 from tests.planning import test_packed_costs
 from tests.planning.test_packed_costs import lowered
 
-EMULATED = tuple(sorted(target.name for target in TARGETS.values() if target.emulated))
+EMULATED = tuple(sorted(EMULATED_CORES))
 SAME_3X3 = Window((3, 3), pads=(1, 1, 1, 1))
 
 # Every kernel for 8 bits whose output has more than one row.

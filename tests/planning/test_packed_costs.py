@@ -18,7 +18,7 @@ from mcukit.calibration.ranges import Range
 from mcukit.demo import SCALE, demo_model_path
 from mcukit.emulation.build import CSources
 from mcukit.emulation.runner import run_on_target
-from mcukit.emulation.targets import TARGETS
+from mcukit.emulation.targets import EMULATED_CORES
 from mcukit.export.c_code import generate_c
 from mcukit.export.names import file_stem
 from mcukit.graph.graph import Graph, map_shape
@@ -53,7 +53,7 @@ from mcukit.resources import firmware_dir
 from mcukit.workflow.kernels import kernels_for_target
 from tests.ops.harness import Case, case_graph
 
-EMULATED = tuple(sorted(target.name for target in TARGETS.values() if target.emulated))
+EMULATED = tuple(sorted(EMULATED_CORES))
 SOURCES = firmware_dir() / "mcukit_nn" / "src"
 SAME_3X3 = Window((3, 3), pads=(1, 1, 1, 1))
 BITS = st.sampled_from((8, 4, 2))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mcukit.budgets import Budgets
+from mcukit.emulation.targets import EMULATED_CORES
 from mcukit.errors import McukitError
 from mcukit.workflow.build import Build
 from mcukit.workflow.check import check_budgets
@@ -134,8 +135,9 @@ def test_an_error_that_was_not_measured_is_one_of_all_problems(small: Build, mea
     ("on", "code"), [("host", "unsuitable-target"), ("tflm", "unsuitable-target"), ("z80", "unknown-target")]
 )
 def test_only_emulated_cores_count(on: str, code: str, small: Build) -> None:
-    ((found, *_),) = problems(lambda: check_budgets(small, GENEROUS, on), exit_code=2)
+    ((found, _, hint),) = problems(lambda: check_budgets(small, GENEROUS, on), exit_code=2)
     assert found == code
+    assert hint == f"choose one of {', '.join(EMULATED_CORES)}"
 
 
 def test_a_core_that_nothing_emulates_has_another_way_out_than_the_host(small: Build) -> None:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Generated code brackets every computation of output rows of a layer with these two. They vanish unless MK_PROFILE is
- * defined; then the application provides the two functions behind them. Kernels do not see this header: they are the
- * same with hooks and without.
+ * Generated code brackets every computation of output rows of a layer with MK_LAYER_BEGIN and MK_LAYER_END. They vanish
+ * unless MK_PROFILE is defined; then the application provides the two functions behind them. Kernels do not see this
+ * header: they are the same with hooks and without.
  */
 #ifndef MK_LAYER_HOOKS_H
 #define MK_LAYER_HOOKS_H
