@@ -72,6 +72,16 @@ platform = "ststm32"
 frameworks = ["arduino"]
 """
 
+TIMING = """[flash_timing]
+wait_states = 5
+clock_divider = 1
+line_bytes = 16
+instruction_cache_bytes = 1_024
+instruction_cache_ways = 64
+data_cache_bytes = 128
+data_cache_ways = 8
+
+[serial]"""
 
 ONLY_FOR_OWN_BOARDS = {"cortex-m55", "cortex-m85"}
 
@@ -188,6 +198,24 @@ def test_facts(board_id: str) -> None:
         f"{serial.port} {serial.tx} {serial.rx} {serial.connection}",
         platformio.platform,
     )
+
+
+# Wait states, divider, bytes of a line, bytes and ways of both caches.
+FLASH = {
+    "nucleo_f446re": (5, 1, 16, 1024, 64, 128, 8),
+    "black_f407ve": (5, 1, 16, 1024, 64, 128, 8),
+    "disco_f407vg": (5, 1, 16, 1024, 64, 128, 8),
+    "genericSTM32F405RG": (5, 1, 16, 1024, 64, 128, 8),
+    "nucleo_l4r5zi": (5, 1, 8, 1024, 128, 256, 32),
+    "nucleo_f746zg": (7, 1, 32, 4096, 2, 4096, 4),
+    "nucleo_h743zi": (4, 2, 32, 16384, 2, 16384, 4),
+}
+
+
+@pytest.mark.parametrize("board_id", FACTS)
+def test_flash_timing(board_id: str) -> None:
+    timing = load_board(board_id).flash_timing
+    assert (None if timing is None else dataclasses.astuple(timing)) == FLASH.get(board_id)
 
 
 FRAMEWORKS = {
@@ -466,6 +494,16 @@ def test_a_misspelt_board_gets_a_suggestion() -> None:
         ("baud = 115_200", "baud = 1", "serial.baud", "1 is not in the range 300 to 12000000"),
         ('tx = "PA9"', 'tx = "PA9; reset"', "serial.tx", "'PA9; reset' is not allowed"),
         ('tx = "PA9"\n', "", "serial.tx", "is missing"),
+        ("[serial]", "[flash_timing]\nwait_states = 5\n\n[serial]", "flash_timing.line_bytes", "is missing"),
+        ("[serial]", TIMING.replace("= 16", "= 0"), "flash_timing.line_bytes", "0 is not in the range 4 to 256"),
+        ("[serial]", TIMING.replace("= 8", "= 0"), "flash_timing.data_cache_ways", "0 is not in the range 1 to 1024"),
+        (
+            "[serial]",
+            TIMING.replace("1_024", "1_000"),
+            "flash_timing.instruction_cache_bytes",
+            "1000 bytes are not 64 ways of lines of 16 bytes",
+        ),
+        ("[serial]", TIMING.replace("wait_states", "waits"), "flash_timing.waits", "is not known"),
         ('"pins"', '"usb"', "serial.rx", "the chip's own USB has no pins to choose"),
         ('"pins"', '"wireless"', "serial.connection", "'wireless' is not known"),
         ('board = "mine"', 'board = "my board"', "platformio.board", "'my board' is not allowed"),

@@ -8,6 +8,7 @@ __all__ = [
     "Board",
     "Core",
     "CycleCounter",
+    "FlashTiming",
     "MemoryRegion",
     "Placement",
     "PlatformIO",
@@ -18,7 +19,7 @@ __all__ = [
     "read_board",
 ]
 
-from mcukit.boards.board import Board, MemoryRegion, Placement, PlatformIO, Serial
+from mcukit.boards.board import Board, FlashTiming, MemoryRegion, Placement, PlatformIO, Serial
 from mcukit.boards.cores import CORES, Core, CycleCounter
 from mcukit.boards.known import is_board_path, list_boards, load_board
 from mcukit.boards.read import read_board

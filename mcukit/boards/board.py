@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_RESERVE", "Board", "MemoryRegion", "Placement", "PlatformIO", "Serial"]
+__all__ = ["DEFAULT_RESERVE", "Board", "FlashTiming", "MemoryRegion", "Placement", "PlatformIO", "Serial"]
 
 from dataclasses import dataclass
 from typing import Literal
@@ -51,6 +51,25 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class FlashTiming:
+    """How long the processor waits for its flash at the board's clock.
+
+    wait_states: of one read, in cycles of the flash. clock_divider: cycles of the processor in one of the flash.
+    line_bytes: what is read at once, and kept together in a cache.
+    instruction_cache_*, data_cache_*: bytes, and the number of lines that compete for one address; equal to the number
+    of all lines where each may be anywhere. Bytes are 0 without a cache.
+    """
+
+    wait_states: int
+    clock_divider: int
+    line_bytes: int
+    instruction_cache_bytes: int
+    instruction_cache_ways: int
+    data_cache_bytes: int
+    data_cache_ways: int
+
+
+@dataclass(frozen=True)
 class Serial:
     """The port that the firmware talks through.
 
@@ -85,8 +104,9 @@ class Board:
     """What mcukit must know of a board.
 
     id: what users call it. core: a name in CORES. dsp, fpu: what the chip's maker put into the core, see Core.
-    kernels: the set of kernels that is compiled for it. clock_hz: the highest processor clock. platformio: None where
-    PlatformIO does not know the board. sources: the vendor's documents that all of this was taken from.
+    kernels: the set of kernels that is compiled for it. clock_hz: the highest processor clock. flash_timing: at that
+    clock; None where it is not known. platformio: None where PlatformIO does not know the board. sources: the vendor's
+    documents that all of this was taken from.
     """
 
     id: str
@@ -103,6 +123,7 @@ class Board:
     serial: Serial
     platformio: PlatformIO | None
     sources: tuple[str, ...]
+    flash_timing: FlashTiming | None = None
 
     def region(self, name: str) -> MemoryRegion:
         """The memory region of that name. Raises KeyError if there is none."""

@@ -8,7 +8,7 @@ __all__ = ["CONNECTIONS", "FRAMEWORKS", "ID", "read_board"]
 import re
 from pathlib import Path
 
-from mcukit.boards.board import DEFAULT_RESERVE, Board, MemoryRegion, Placement, PlatformIO, Serial
+from mcukit.boards.board import DEFAULT_RESERVE, Board, FlashTiming, MemoryRegion, Placement, PlatformIO, Serial
 from mcukit.boards.check import ADDRESSES, check_core, check_memory
 from mcukit.boards.cores import CORES, FPUS, CycleCounter
 from mcukit.quantized.kernel_sets import KERNEL_SETS
@@ -48,6 +48,7 @@ def read_board(path: Path) -> Board:
         serial=_serial(table.table("serial")),
         platformio=_platformio(table.table("platformio")) if table.has("platformio") else None,
         sources=table.texts("sources"),
+        flash_timing=_flash_timing(table.table("flash_timing")) if table.has("flash_timing") else None,
     )
     table.refuse_unknown()
     check_core(board, table)
@@ -97,6 +98,30 @@ def _region_names(table: TomlTable, key: str) -> tuple[str, ...]:
     if value is not None:
         table.problem(key, "is neither the name of a region nor a list of names", hint)
     return ()
+
+
+def _flash_timing(table: TomlTable) -> FlashTiming:
+    line_bytes = table.integer("line_bytes", 4, 256)
+    instruction_cache = _cache(table, "instruction_cache", line_bytes)
+    data_cache = _cache(table, "data_cache", line_bytes)
+    timing = FlashTiming(
+        table.integer("wait_states", 0, 100),
+        table.integer("clock_divider", 1, 16),
+        line_bytes,
+        *instruction_cache,
+        *data_cache,
+    )
+    table.refuse_unknown()
+    return timing
+
+
+def _cache(table: TomlTable, name: str, line_bytes: int) -> tuple[int, int]:
+    """Bytes and ways of a cache, which is made of sets of equally many lines."""
+    held, ways = table.integer(f"{name}_bytes", 0, 1 << 20), table.integer(f"{name}_ways", 1, 1 << 10)
+    if held % (line_bytes * ways) and not table.has_problem("line_bytes", f"{name}_bytes", f"{name}_ways"):
+        message = f"{held} bytes are not {ways} ways of lines of {line_bytes} bytes"
+        table.problem(f"{name}_bytes", message, f"write a multiple of {line_bytes * ways}, or other ways or lines")
+    return held, ways
 
 
 def _serial(table: TomlTable) -> Serial:

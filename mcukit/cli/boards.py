@@ -12,6 +12,7 @@ import click
 
 from mcukit.cli.options import json_option
 from mcukit.cli.output import Output
+from mcukit.quantities import counted
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.units import size
 
@@ -97,6 +98,7 @@ def _board_view(board: Board) -> list[Block]:
         ("kernels", board.kernels),
         *core_facts(core_content(board) or {}),
         ("cycle counter", board.cycle_counter.value),
+        ("flash", _flash_timing(board)),
         ("arenas in", _budgets(board.arena_regions)),
         ("weights in", _budgets(board.weight_regions)),
         ("stack in", f"{board.placement.stack}, where {board.placement.reserve:,} bytes are left to the application"),
@@ -120,6 +122,17 @@ def _board_view(board: Board) -> list[Block]:
     sources = [Line(f"  {source}", "faint") for source in board.sources]
     title = Line(f"{board.name} ({board.id})", "title")
     return [title, Facts(facts), Line(""), Table(columns, rows), Line(""), Line("from:"), *sources]
+
+
+def _flash_timing(board: Board) -> str:
+    timing = board.flash_timing
+    if timing is None:
+        return "not timed, so that mcukit emulate --board can't estimate cycles"
+    waits = (
+        f"{timing.wait_states} wait states of {counted(timing.clock_divider, 'cycle')} for {timing.line_bytes} bytes"
+    )
+    caches = f"{timing.instruction_cache_bytes:,} bytes for code and {timing.data_cache_bytes:,} for constants"
+    return f"{waits}, caches of {caches}"
 
 
 def _serial(serial: Serial) -> str:

@@ -20,14 +20,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("build", type=PATH)
-@on_option("", required=True)
+@on_option("")
+@click.option(
+    "--board", metavar="ID|TOML",
+    help="Run on this board's core, and estimate its cycles and time: see mcukit boards.",
+)  # fmt: skip
 @click.option(
     "--input", "source", type=PATH, metavar="NPY",
     help="Inputs as the build was calibrated on: .npy, .npz or images. Default: one of random bytes.",
 )  # fmt: skip
 @json_option
-def emulate(build: Path, on: str, source: Path | None, as_json: bool) -> int:
-    """Runs BUILD on TARGET: outputs, instructions per layer, SRAM, stack and flash."""
+def emulate(build: Path, on: str | None, board: str | None, source: Path | None, as_json: bool) -> int:
+    """Runs BUILD on TARGET: outputs, instructions per layer, SRAM, stack and flash.
+
+    Instructions are counted exactly. Cycles of a BOARD are an estimate, from
+    tables of timings and a model of its flash.
+    """
     from mcukit.calibration.data import load_inputs
     from mcukit.graph.graph import map_shape
     from mcukit.report.terminal import emulation_view
@@ -35,11 +43,13 @@ def emulate(build: Path, on: str, source: Path | None, as_json: bool) -> int:
     from mcukit.workflow.emulate import emulate as run
 
     output = Output(as_json)
+    if on is None and board is None:
+        raise click.UsageError("Give --on TARGET or --board ID.")
     loaded = load_build(build)
     inputs = None
     if source is not None:
         inputs = loaded.quantize_inputs(load_inputs(source, map_shape(loaded.model.input.shape)).values)
-    emulation = run(loaded, on, inputs)
+    emulation = run(loaded, on, inputs, board=board)
     warn_if_uncalibrated(output, loaded.calibrated)
     fields = {**emulation_fields(emulation), "calibrated": loaded.calibrated}
     output.result(fields, lambda: emulation_view(emulation))
@@ -48,6 +58,8 @@ def emulate(build: Path, on: str, source: Path | None, as_json: bool) -> int:
 
 def emulation_fields(emulation: Emulation) -> dict[str, Any]:
     """As JSON has them; what the target can't measure is null."""
+    from mcukit.report.cycles import cycles_content
+
     return {
         "target": emulation.target,
         "outputs": emulation.outputs,
@@ -59,5 +71,6 @@ def emulation_fields(emulation: Emulation) -> dict[str, Any]:
         "code_bytes": emulation.code_bytes,
         "weight_bytes": emulation.weight_bytes,
         "static_ram_bytes": emulation.static_ram_bytes,
+        "estimated_cycles": None if emulation.estimate is None else cycles_content(emulation.estimate),
         "layers": [asdict(layer) for layer in emulation.layers],
     }

@@ -15,8 +15,9 @@ _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<IIIIIIIIII")
 _SYMBOL = struct.Struct("<IIIBBH")
 _SYMBOL_TABLE = 2
+_NO_BITS = 8
 _FUNCTION = 2
-_ALLOCATED = 2
+_WRITABLE, _ALLOCATED = 1, 2
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class Symbol:
 
 @dataclass(frozen=True)
 class ElfFile:
-    """section_sizes: bytes by name, of the sections that take memory. symbols: by name."""
+    """section_sizes: bytes by name, of the sections that take memory. symbols: by name.
+
+    constants: from which address to which one code and constants are, by section.
+    """
 
     section_sizes: dict[str, int]
     symbols: dict[str, Symbol]
+    constants: tuple[tuple[int, int], ...]
 
     def function_at(self, address: int) -> str:
         """The name of the function that holds the address, or "" if none does."""
@@ -62,12 +67,13 @@ def _parse(data: bytes) -> ElfFile:
     names_offset = sections[names_index][4]
     allocated = [section for section in sections if section[2] & _ALLOCATED]
     sizes = {_string(data, names_offset + section[0]): section[5] for section in allocated}
+    constants = tuple((s[3], s[3] + s[5]) for s in allocated if s[5] and not s[2] & _WRITABLE and s[1] != _NO_BITS)
     symbols: dict[str, Symbol] = {}
     for section in sections:
         if section[1] == _SYMBOL_TABLE:
             names = sections[section[6]][4]
             symbols.update(_symbols(data, section[4], section[5] // _SYMBOL.size, names))
-    return ElfFile(sizes, symbols)
+    return ElfFile(sizes, symbols, constants)
 
 
 def _symbols(data: bytes, offset: int, count: int, names_offset: int) -> dict[str, Symbol]:

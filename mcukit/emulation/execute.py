@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mcukit.emulation.build import Program
 from mcukit.emulation.counting import InstructionCounts, plugin_arguments, read_counts
+from mcukit.emulation.cycles import CycleModel, cycle_arguments
 from mcukit.emulation.faults import describe_fault
 from mcukit.emulation.toolchain import find_tool
 from mcukit.emulation.trace import TraceRecord, read_trace
@@ -44,8 +45,15 @@ class Execution:
     stack_bytes: int
 
 
-def execute(program: Program, inputs: NDArray[np.int8], *, trace: bool, timeout_seconds: float) -> Execution:
-    """Runs the program on inputs (N, input_bytes).
+def execute(
+    program: Program,
+    inputs: NDArray[np.int8],
+    *,
+    trace: bool,
+    timeout_seconds: float,
+    cycles: CycleModel | None = None,
+) -> Execution:
+    """Runs the program on inputs (N, input_bytes). cycles: what they are to be estimated of, if at all.
 
     Raises McukitError "emulation-timeout", "unsupported-tool", or "emulation-failed" with the end of what the
     program printed.
@@ -53,7 +61,7 @@ def execute(program: Program, inputs: NDArray[np.int8], *, trace: bool, timeout_
     with tempfile.TemporaryDirectory(prefix="mcukit-") as scratch:
         folder = Path(scratch)
         inputs.tofile(folder / "input.bin")
-        _run(program, folder, timeout_seconds)
+        _run(program, folder, timeout_seconds, cycles)
         count, arena_bytes, stack_bytes = _RESULT.unpack((folder / "result.bin").read_bytes())
         outputs = np.fromfile(folder / "output.bin", np.int8)
         expected = len(inputs) * program.sources.output_bytes
@@ -69,10 +77,10 @@ def execute(program: Program, inputs: NDArray[np.int8], *, trace: bool, timeout_
         )
 
 
-def _run(program: Program, folder: Path, timeout_seconds: float) -> None:
+def _run(program: Program, folder: Path, timeout_seconds: float, cycles: CycleModel | None) -> None:
     try:
         done = subprocess.run(
-            _command(program),
+            _command(program, folder, cycles),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -100,17 +108,18 @@ def _run(program: Program, folder: Path, timeout_seconds: float) -> None:
         raise _failed(program, _reason(program, folder, done.returncode), done.stdout + done.stderr)
 
 
-def _command(program: Program) -> list[str]:
+def _command(program: Program, folder: Path, cycles: CycleModel | None) -> list[str]:
     if program.elf is None:
         return [str(program.path)]
     target = program.target
+    timing = cycle_arguments(cycles, program.path, program.elf, folder / "costs.bin") if cycles else ""
     return [
         str(find_tool(target.emulator)),
         *target.emulator_machine,
         *("-display", "none", "-monitor", "none", "-serial", "none"),
         *("-semihosting-config", "enable=on,target=native"),
         *("-kernel", str(program.path)),
-        *plugin_arguments(program.elf, "counts.txt"),
+        *plugin_arguments(program.elf, "counts.txt", timing),
     ]
 
 

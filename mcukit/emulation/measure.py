@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mcukit.emulation.build import CSources
+from mcukit.emulation.cycles import CycleModel
 from mcukit.emulation.runner import run_on_target
 from mcukit.emulation.targets import target_named
 from mcukit.emulation.toolchain import find_tool
@@ -24,7 +25,7 @@ from mcukit.quantized.integer import IntegerModel
 class Measurement:
     """compiler: the first line of its --version. layers: instructions by node name, from a run with hooks.
 
-    instructions, stack_bytes: of the code as it ships, for one inference on an input of zero points.
+    instructions, stack_bytes, cycles: of the code as it ships, for one inference on an input of zero points.
     """
 
     target: str
@@ -35,12 +36,15 @@ class Measurement:
     weight_bytes: int
     static_ram_bytes: int
     layers: Mapping[str, int]
+    cycles: Mapping[str, int] | None = None
 
 
-def measure(model: IntegerModel, name: str, c_files: Mapping[str, str], target: str) -> Measurement:
+def measure(
+    model: IntegerModel, name: str, c_files: Mapping[str, str], target: str, cycles: CycleModel | None = None
+) -> Measurement:
     """Compiles `c_files` (content by name) for an emulated target and runs one inference, plain and with hooks.
 
-    name: the C identifier that the model's files and functions begin with.
+    name: the C identifier that the model's files and functions begin with. cycles: estimate those too.
 
     Raises McukitError "missing-tool" where compiler or emulator are not installed.
     """
@@ -54,7 +58,7 @@ def measure(model: IntegerModel, name: str, c_files: Mapping[str, str], target: 
         for file, text in c_files.items():
             (folder / file).write_text(text)
         sources = CSources(name, folder, len(computed), model.input.elements, model.outputs[0].elements)
-        plain = run_on_target(sources, target, inputs)
+        plain = run_on_target(sources, target, inputs, cycles=cycles)
         profiled = run_on_target(sources, target, inputs, profile=True)
     counts = [sum(classes.values()) for classes in profiled.layer_instructions or ()]
     return Measurement(
@@ -66,6 +70,7 @@ def measure(model: IntegerModel, name: str, c_files: Mapping[str, str], target: 
         _known(plain.weight_bytes),
         _known(plain.static_ram_bytes),
         {layer.name: count for layer, count in zip(computed, counts, strict=True)},
+        plain.cycles,
     )
 
 

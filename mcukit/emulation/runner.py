@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mcukit.emulation.build import CSources, Footprint, Program, build_runner, measure_footprint
 from mcukit.emulation.counting import INSTRUCTION_CLASSES
+from mcukit.emulation.cycles import CYCLE_CLASSES, CycleModel
 from mcukit.emulation.execute import Execution, execute
 from mcukit.emulation.targets import Target, target_named
 from mcukit.emulation.toolchain import require_tools
@@ -42,6 +43,7 @@ class TargetRun:
     instruction_classes: of the last input, by class.
     layer_instructions: with profile or trace, of the last input, by class, for each layer.
     unattributed_instructions: the same for what invoke executes outside of layers.
+    cycles: an estimate for the last input, by class, if it was asked for. layer_cycles: with profile, for each layer.
     stack_bytes: deepest use of the stack below the call of invoke; None with trace, whose output uses it too.
     code_bytes, weight_bytes, arena_bytes, static_ram_bytes: see Footprint; on the host and with trace only
         arena_bytes, as the model's header says.
@@ -55,6 +57,8 @@ class TargetRun:
     instruction_classes: Mapping[str, int] | None
     layer_instructions: tuple[Mapping[str, int], ...] | None
     unattributed_instructions: Mapping[str, int] | None
+    cycles: Mapping[str, int] | None
+    layer_cycles: tuple[Mapping[str, int], ...] | None
     stack_bytes: int | None
     arena_bytes: int
     code_bytes: int | None
@@ -67,7 +71,7 @@ class TargetRun:
         return None if self.instructions_per_input is None else self.instructions_per_input[-1]
 
 
-def run_on_target(
+def run_on_target(  # noqa: PLR0913
     sources: CSources,
     target: str,
     inputs: NDArray[np.int8],
@@ -77,6 +81,7 @@ def run_on_target(
     sanitize: bool = False,
     jobs: int = 1,
     timeout_seconds: float | None = None,
+    cycles: CycleModel | None = None,
 ) -> TargetRun:
     """Builds the model for a target and runs it on inputs (N, input_bytes) int8.
 
@@ -84,7 +89,7 @@ def run_on_target(
     compile the model with hooks, which cost a few instructions for each piece of a layer; without them the
     measured code is the shipped one. sanitize: on the host only, stop at the first undefined behaviour or
     access out of bounds. jobs: processes that share the inputs. timeout_seconds: for each of them; by default
-    generous for the number of inputs.
+    generous for the number of inputs. cycles: estimate those too, of this core with this flash.
 
     Raises McukitError: "unknown-target", "bad-input", "bad-option", "missing-file", "missing-tool",
     "unsupported-tool", "compile-failed", "too-large", "layers-differ", "unknown-section",
@@ -98,7 +103,7 @@ def run_on_target(
         folder = Path(scratch)
         program = build_runner(sources, machine, folder, trace=trace, profile=profile, sanitize=sanitize)
         footprint = measure_footprint(sources, machine, folder) if machine.emulated and not trace else None
-        executions = _execute_parts(program, inputs, trace, jobs, timeout_seconds)
+        executions = _execute_parts(program, inputs, trace, jobs, timeout_seconds, cycles)
     return _merge(program, executions, footprint, with_layers=profile or trace)
 
 
@@ -117,10 +122,15 @@ def _check(sources: CSources, machine: Target, inputs: NDArray[np.int8], sanitiz
 
 
 def _execute_parts(
-    program: Program, inputs: NDArray[np.int8], trace: bool, jobs: int, timeout_seconds: float
+    program: Program,
+    inputs: NDArray[np.int8],
+    trace: bool,
+    jobs: int,
+    timeout_seconds: float,
+    cycles: CycleModel | None,
 ) -> list[Execution]:
     parts = np.array_split(inputs, min(max(jobs, 1), len(inputs)))
-    run = partial(execute, program, trace=trace, timeout_seconds=timeout_seconds)
+    run = partial(execute, program, trace=trace, timeout_seconds=timeout_seconds, cycles=cycles)
     with ThreadPoolExecutor(max_workers=len(parts)) as pool:
         return list(pool.map(run, parts))
 
@@ -131,6 +141,7 @@ def _merge(
     maps = _maps_by_input(executions)
     counts = [execution.counts for execution in executions if execution.counts is not None]
     regions = counts[-1].regions[_INVOKE_REGION:] if counts else ()
+    cycles = (counts[-1].cycles or ())[_INVOKE_REGION:] if counts else ()
     layers = regions[_FIRST_LAYER_REGION - _INVOKE_REGION :]
     classes = {name: sum(region[name] for region in regions) for name in INSTRUCTION_CLASSES}
     return TargetRun(
@@ -142,6 +153,8 @@ def _merge(
         instruction_classes=classes if counts else None,
         layer_instructions=layers if counts and with_layers else None,
         unattributed_instructions=regions[0] if counts and with_layers else None,
+        cycles={name: sum(region[name] for region in cycles) for name in CYCLE_CLASSES} if cycles else None,
+        layer_cycles=cycles[_FIRST_LAYER_REGION - _INVOKE_REGION :] if cycles and with_layers else None,
         stack_bytes=max(execution.stack_bytes for execution in executions) if counts and maps is None else None,
         arena_bytes=executions[0].arena_bytes if footprint is None else footprint.arena_bytes,
         code_bytes=None if footprint is None else footprint.code_bytes,

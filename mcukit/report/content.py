@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcukit.boards import Board
+from mcukit.emulation.cycles import CycleEstimate
 from mcukit.emulation.measure import Measurement
 from mcukit.planning.choose import Planned
 from mcukit.planning.dataflow import Dataflow
@@ -22,6 +23,7 @@ from mcukit.precision.quantmcu import branch_bitops
 from mcukit.precision.vdpc import PatchClasses
 from mcukit.quantized.integer import IntegerModel, Layer
 from mcukit.report.core import core_content
+from mcukit.report.cycles import cycles_content
 from mcukit.report.metrics import ErrorMetrics
 from mcukit.report.precision import layer_bitops, narrow_content, precision_content, tile_shares
 from mcukit.report.regions import region_content
@@ -117,7 +119,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
         "precision": precision_content(model, bitops, shares, classes),
         "budget": {"sram": sram, "flash": flash, "fits_sram": fits_sram, "fits_flash": fits_flash},
         "regions": None if board is None else _regions(board, flow, plan, measurement),
-        "emulation": None if measurement is None else _emulation(measurement),
+        "emulation": None if measurement is None else _emulation(measurement, board),
         "layers": layers,
     }
 
@@ -137,7 +139,9 @@ def _regions(board: Board, flow: Dataflow, plan: Plan, measurement: Measurement 
     return region_content(board, arenas, weights, None if measurement is None else measurement.code_bytes)
 
 
-def _emulation(measurement: Measurement) -> dict[str, Any]:
+def _emulation(measurement: Measurement, board: Board | None) -> dict[str, Any]:
+    cycles = measurement.cycles
+    estimate = None if cycles is None or board is None else CycleEstimate(board.id, board.clock_hz, cycles)
     return {
         "target": measurement.target,
         "compiler": measurement.compiler,
@@ -146,6 +150,7 @@ def _emulation(measurement: Measurement) -> dict[str, Any]:
         "code_bytes": measurement.code_bytes,
         "weight_bytes": measurement.weight_bytes,
         "static_ram_bytes": measurement.static_ram_bytes,
+        "estimated_cycles": None if estimate is None else cycles_content(estimate),
     }
 
 

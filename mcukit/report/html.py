@@ -22,6 +22,7 @@ from mcukit.report.bits_picture import bits_picture
 from mcukit.report.blocks import Table, printable
 from mcukit.report.branch_picture import BranchPicture, branch_picture
 from mcukit.report.core import estimate_facts, kernels_text
+from mcukit.report.cycles import cycles_text
 from mcukit.report.memory import memory_timelines, phases
 from mcukit.report.memory_picture import MemoryPicture, memory_picture
 from mcukit.report.stages import StageView, stage_views, stages_table
@@ -139,6 +140,8 @@ def _cards(content: Mapping[str, Any]) -> list[tuple[str, str]]:
             cards.append(("top-1, float", percent(accuracy["float_top1"])))
     if emulation:
         cards.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
+        if emulation.get("estimated_cycles"):
+            cards.append(("time of an inference", cycles_text(emulation["estimated_cycles"])))
     return [*cards, *estimate_facts(content)]
 
 

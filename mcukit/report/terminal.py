@@ -20,6 +20,7 @@ from mcukit.report.banner import banner_facts
 from mcukit.report.bits import has_bits, map_bits, precision_facts, weight_bits
 from mcukit.report.blocks import Block, Column, Facts, Line, Table
 from mcukit.report.core import estimate_facts, kernels_text
+from mcukit.report.cycles import CYCLE_MEANINGS, cycles_content, cycles_text
 from mcukit.report.regions import region_facts
 from mcukit.report.units import ABSENT, count, percent, ratio, shape, short_name, size
 
@@ -93,6 +94,8 @@ def build_view(content: Mapping[str, Any]) -> list[Block]:
     emulation = content["emulation"]
     if emulation is not None:
         facts.append((f"instructions on {emulation['target']}", count(emulation["instructions"])))
+        if emulation.get("estimated_cycles"):
+            facts.append(("time of an inference", cycles_text(emulation["estimated_cycles"])))
         facts.append(("flash for code", size(emulation["code_bytes"])))
         facts.append(("stack", size(emulation["stack_bytes"])))
     facts.extend(region_facts(content.get("regions") or ()))
@@ -192,33 +195,42 @@ def emulation_view(emulation: Emulation) -> list[Block]:
         ("flash for code", size(emulation.code_bytes)),
         ("flash for weights", size(emulation.weight_bytes)),
     ]
-    blocks: list[Block] = []
-    if emulation.layers:
-        columns = (
-            Column("layer"),
-            Column("operator", whole=True),
-            Column("instructions", right=True),
-            Column("share", right=True),
-            Column("MACs", right=True),
-            Column("per MAC", right=True),
-        )
-        total = sum(layer.instructions for layer in emulation.layers) or 1
-        rows = tuple(
-            (
-                short_name(layer.name),
-                layer.op,
-                count(layer.instructions),
-                f"{100 * layer.instructions / total:.1f} %",
-                count(layer.macs),
-                f"{layer.instructions / layer.macs:.2f}" if layer.macs else ABSENT,
-            )
-            for layer in emulation.layers
-        )
-        blocks += [Table(columns, rows), Line("")]
+    if emulation.estimate is not None:
+        facts.insert(2, (f"time on {emulation.estimate.board}", cycles_text(cycles_content(emulation.estimate))))
+        waits = emulation.estimate.classes.items()
+        facts[3:3] = [(f"  {CYCLE_MEANINGS[name]}", count(number)) for name, number in waits]
+    blocks: list[Block] = [_emulated_layers(emulation), Line("")] if emulation.layers else []
     if emulation.instruction_classes:
         facts += [(f"  {name}", count(number)) for name, number in emulation.instruction_classes.items()]
     facts += [(f"output {short_name(name)}", _values(found[-1])) for name, found in emulation.all_outputs.items()]
     return [*blocks, Facts(tuple((name, value) for name, value in facts if value != ABSENT))]
+
+
+def _emulated_layers(emulation: Emulation) -> Table:
+    timed = emulation.estimate is not None
+    columns = [
+        Column("layer"),
+        Column("operator", whole=True),
+        Column("instructions", right=True),
+        Column("share", right=True),
+        Column("MACs", right=True),
+        Column("per MAC", right=True),
+    ]
+    if timed:
+        columns.append(Column("cycles, estimated", right=True))
+    total = sum(layer.instructions for layer in emulation.layers) or 1
+    rows = []
+    for layer in emulation.layers:
+        row = [
+            short_name(layer.name),
+            layer.op,
+            count(layer.instructions),
+            f"{100 * layer.instructions / total:.1f} %",
+            count(layer.macs),
+            f"{layer.instructions / layer.macs:.2f}" if layer.macs else ABSENT,
+        ]
+        rows.append((*row, count(layer.cycles)) if timed else tuple(row))
+    return Table(tuple(columns), tuple(rows))
 
 
 def _values(output: npt.NDArray[np.int8]) -> str:

@@ -14,6 +14,7 @@ import mcukit
 from mcukit.boards import Board, list_boards, load_board
 from mcukit.calibration.preprocessing import IDENTITY
 from mcukit.calibration.ranges import DEFAULT_RANGES
+from mcukit.emulation.cycles import known_cycle_model
 from mcukit.emulation.measure import Measurement, measure
 from mcukit.errors import McukitError
 from mcukit.export.board_script import board_script
@@ -186,7 +187,7 @@ def _measure(model: IntegerModel, c_files: Mapping[str, str], board: Board | Non
     if board is None or board.emulation_target is None:
         return None
     try:
-        return measure(model, file_stem(model.name), c_files, board.emulation_target)
+        return measure(model, file_stem(model.name), c_files, board.emulation_target, known_cycle_model(board))
     except McukitError as error:
         if error.problems[0].code != "missing-tool":
             raise

@@ -194,7 +194,47 @@ def test_emulate_counts_instructions(run: Run, build: Path) -> None:
     assert fields["instructions"] > 4 * 4 * 4 * 27
     assert all(layer["name"] and layer["instructions"] > 0 for layer in fields["layers"])
     assert fields["stack_bytes"] > 0
-    assert "instructions" in run("emulate", build, "--on", "cortex-m4").stdout
+    assert fields["estimated_cycles"] is None
+    assert {layer["cycles"] for layer in fields["layers"]} == {None}
+    shown = run("emulate", build, "--on", "cortex-m4").stdout
+    assert "instructions" in shown
+    assert "cycles" not in shown
+
+
+@pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="qemu-system-arm is not installed")
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is not installed")
+def test_emulate_estimates_cycles_of_a_board(run: Run, build: Path) -> None:
+    counted = parsed(run("emulate", build, "--on", "cortex-m4", "--json"))
+    fields = parsed(run("emulate", build, "--board", "nucleo_f446re", "--json"))
+    estimate = fields["estimated_cycles"]
+    assert (fields["target"], fields["instructions"]) == ("cortex-m4", counted["instructions"])
+    assert (estimate["board"], estimate["clock_hz"]) == ("nucleo_f446re", 180_000_000)
+    assert estimate["cycles"] == sum(estimate["classes"].values()) > fields["instructions"]
+    assert estimate["milliseconds"] == round(estimate["cycles"] / 180_000, 3)
+    assert all(layer["cycles"] > 0 for layer in fields["layers"])
+    shown = run("emulate", build, "--on", "cortex-m4", "--board", "nucleo_f446re").stdout
+    assert "time on nucleo_f446re" in shown
+    assert "an estimate" in shown
+    assert "cycles, estimated" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--board", "nano33ble"), "no-timings", "does not say how long the processor waits for its flash"),
+        (("--board", "esp32dev"), "no-timings", "there are no timings of xtensa-lx6"),
+        (("--board", "nucleo_f446re", "--on", "cortex-m7"), "wrong-option", "nucleo_f446re is no cortex-m7"),
+        (("--board", "nucleo"), "unknown-board", "nucleo"),
+    ],
+)
+def test_emulate_refuses_boards_without_timings(
+    run: Run, build: Path, words: tuple[str, ...], code: str, said: str
+) -> None:
+    result = run("emulate", build, *words, "--json")
+    assert result.exit_code == 2
+    error = json.loads(result.stdout)["error"]
+    assert error["code"] == code
+    assert said in error["message"]
 
 
 @pytest.mark.parametrize("words", [(), ("--inputs", "2")])
@@ -290,6 +330,8 @@ def test_a_board_file_does_wherever_an_id_does(run: Run, own_board: Path, model:
         fields = parsed(run("quantize", tmp_path / "tiny.onnx", *words, "-o", tmp_path / f"built{number}", "--json"))
         assert (fields["board"], fields["core"]["costs"], fields["core"]["stand_in"]) == ("mine", "cortex-m4", False)
         assert fields["emulation"]["target"] == "cortex-m4"
+        # The copy of the board's file ends before the timings of its flash.
+        assert fields["emulation"]["estimated_cycles"] is None
 
 
 def test_a_core_that_nothing_emulates_is_named(run: Run, model: Path, data: Path, tmp_path: Path) -> None:

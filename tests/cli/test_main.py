@@ -53,7 +53,7 @@ def test_no_command_shows_help(run: Run) -> None:
     [
         (("fly",), "error: mcukit: No such command 'fly'"),
         (("inspect",), "error: mcukit inspect: Missing argument 'MODEL'"),
-        (("emulate", "x"), "error: mcukit emulate: Missing option '--on'"),
+        (("emulate", "x"), "error: mcukit emulate: Give --on TARGET or --board ID"),
         (("ops", "--loud"), "error: mcukit ops: No such option"),
         (("bench", "--baud"), "error: mcukit bench: Option '--baud' requires an argument"),
     ],

@@ -7,8 +7,11 @@
  *                                  last element ends an inference
  *            uncounted=START:END   code that is not counted; only stores made here switch regions
  *
+ * With those of timing.h it estimates cycles too.
+ *
  * Output, one record a line: "classes NAME...", then "inference TOTAL" for every inference (region 0 is not part of
- * it), then "region INDEX COUNT..." for the last complete inference, with a count for each class.
+ * it), then "region INDEX COUNT..." for the last complete inference, with a count for each class, and with timing
+ * "cycles INDEX COUNT...", with cycles for each of timing.h's classes.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -18,33 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "timing.h"
+
 #define EXPORT __attribute__((visibility("default")))
 
-/* The part of QEMU's plugin interface, version 1, that is used here. */
-typedef uint64_t plugin_id;
-struct plugin_block;
-struct plugin_instruction;
-typedef struct {
-    const char *target_name;
-    struct {
-        int min, cur;
-    } version;
-    bool system_emulation;
-    int  smp_vcpus, max_vcpus;
-} plugin_info;
-enum { CALLBACK_NO_REGISTERS = 0 };
-enum { MEMORY_WRITE = 2 };
-enum { INLINE_ADD_U64 = 0 };
-typedef void (*memory_callback)(unsigned cpu, uint32_t info, uint64_t address, void *data);
-extern void   qemu_plugin_register_atexit_cb(plugin_id, void (*)(plugin_id, void *), void *);
-extern void   qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, void (*)(plugin_id, struct plugin_block *));
-extern void   qemu_plugin_register_vcpu_insn_exec_inline(struct plugin_instruction *, int, void *, uint64_t);
-extern void   qemu_plugin_register_vcpu_mem_cb(struct plugin_instruction *, memory_callback, int, int, void *);
-extern size_t qemu_plugin_tb_n_insns(const struct plugin_block *);
-extern struct plugin_instruction *qemu_plugin_tb_get_insn(const struct plugin_block *, size_t);
-extern const void *qemu_plugin_insn_data(const struct plugin_instruction *);
-extern size_t      qemu_plugin_insn_size(const struct plugin_instruction *);
-extern uint64_t    qemu_plugin_insn_vaddr(const struct plugin_instruction *);
 EXPORT int qemu_plugin_version = 1;
 
 enum instruction_class { LOAD, STORE, MULTIPLY, DIVIDE, ALU, BRANCH, OTHER, CLASSES };
@@ -178,16 +158,20 @@ static enum instruction_class classify(bool thumb, const uint8_t *bytes, size_t 
 static FILE     *output;
 static bool      thumb;
 static uint64_t  regions_address, regions, uncounted_start, uncounted_end;
-static uint64_t  counters[CLASSES];                         /* since the region was entered */
-static uint64_t (*inference)[CLASSES], (*finished)[CLASSES]; /* by region: of this inference, of the last one */
-static uint64_t  region;
+/* Instructions of each class, and cycles. */
+struct counters {
+    uint64_t instructions[CLASSES], cycles[CYCLE_CLASSES];
+};
+static uint64_t         counters[CLASSES];      /* since the region was entered */
+static struct counters *inference, *finished;   /* by region: of this inference, of the last one */
+static uint64_t         region;
 
 static void end_inference(void)
 {
     uint64_t total = 0;
     for (uint64_t i = 1; i < regions; i++) {
         for (size_t class = 0; class < CLASSES; class++) {
-            total += inference[i][class];
+            total += inference[i].instructions[class];
         }
     }
     fprintf(output, "inference %" PRIu64 "\n", total);
@@ -204,8 +188,12 @@ static void on_store(unsigned cpu, uint32_t info, uint64_t address, void *data)
         return;
     }
     for (size_t class = 0; class < CLASSES; class++) {
-        inference[region][class] += counters[class];
+        inference[region].instructions[class] += counters[class];
         counters[class] = 0;
+    }
+    for (size_t class = 0; class < CYCLE_CLASSES; class++) {
+        inference[region].cycles[class] += timing_cycles[class];
+        timing_cycles[class] = 0;
     }
     region = address - regions_address;
     if (region == regions - 1) {
@@ -217,7 +205,7 @@ static void on_store(unsigned cpu, uint32_t info, uint64_t address, void *data)
 /* Instructions that run one after the other: the first of them can count for all. */
 struct run {
     struct plugin_instruction *first;
-    uint64_t counts[CLASSES];
+    uint64_t counts[CLASSES], cycles;
 };
 
 static void finish_run(struct run *run)
@@ -228,7 +216,15 @@ static void finish_run(struct run *run)
                                                        run->counts[class]);
         }
     }
+    if (run->cycles != 0) {
+        qemu_plugin_register_vcpu_insn_exec_inline(run->first, INLINE_ADD_U64, &timing_cycles[ISSUE], run->cycles);
+    }
     *run = (struct run){0};
+}
+
+static bool is_counted(uint64_t address)
+{
+    return address < uncounted_start || address >= uncounted_end;
 }
 
 /*
@@ -239,11 +235,15 @@ static void on_translate(plugin_id id, struct plugin_block *block)
 {
     (void)id;
     struct run run = {0};
+    const bool timed = timing_is_wanted();
+    if (timed) {
+        timing_watch_block(block, is_counted(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0))));
+    }
     const size_t count = qemu_plugin_tb_n_insns(block);
     for (size_t i = 0; i < count; i++) {
         struct plugin_instruction *instruction = qemu_plugin_tb_get_insn(block, i);
         const uint64_t address = qemu_plugin_insn_vaddr(instruction);
-        if (address >= uncounted_start && address < uncounted_end) {
+        if (!is_counted(address)) {
             finish_run(&run);
             qemu_plugin_register_vcpu_mem_cb(instruction, on_store, CALLBACK_NO_REGISTERS, MEMORY_WRITE, NULL);
             continue;
@@ -252,8 +252,21 @@ static void on_translate(plugin_id id, struct plugin_block *block)
             run.first = instruction;
         }
         run.counts[classify(thumb, qemu_plugin_insn_data(instruction), qemu_plugin_insn_size(instruction))]++;
+        if (timed) {
+            run.cycles += timing_issue(address);
+            timing_watch_instruction(instruction);
+        }
     }
     finish_run(&run);
+}
+
+static void write_record(const char *name, uint64_t index, const uint64_t *counts, size_t classes)
+{
+    fprintf(output, "%s %" PRIu64, name, index);
+    for (size_t class = 0; class < classes; class++) {
+        fprintf(output, " %" PRIu64, counts[class]);
+    }
+    fputc('\n', output);
 }
 
 static void on_exit(plugin_id id, void *data)
@@ -261,11 +274,10 @@ static void on_exit(plugin_id id, void *data)
     (void)id;
     (void)data;
     for (uint64_t i = 0; i + 1 < regions; i++) {
-        fprintf(output, "region %" PRIu64, i);
-        for (size_t class = 0; class < CLASSES; class++) {
-            fprintf(output, " %" PRIu64, finished[i][class]);
+        write_record("region", i, finished[i].instructions, CLASSES);
+        if (timing_is_wanted()) {
+            write_record("cycles", i, finished[i].cycles, CYCLE_CLASSES);
         }
-        fputc('\n', output);
     }
     fclose(output);
 }
@@ -278,7 +290,8 @@ static bool parse_argument(const char *argument)
     }
     return sscanf(argument, "regions=%" SCNi64 ":%" SCNi64, (int64_t *)&regions_address, (int64_t *)&regions) == 2 ||
            sscanf(argument, "uncounted=%" SCNi64 ":%" SCNi64, (int64_t *)&uncounted_start,
-                  (int64_t *)&uncounted_end) == 2;
+                  (int64_t *)&uncounted_end) == 2 ||
+           timing_argument(argument);
 }
 
 EXPORT int qemu_plugin_install(plugin_id id, const plugin_info *info, int count, char **arguments)
@@ -292,6 +305,10 @@ EXPORT int qemu_plugin_install(plugin_id id, const plugin_info *info, int count,
     thumb = strcmp(info->target_name, "arm") == 0;
     if (!thumb && strcmp(info->target_name, "riscv32") != 0) {
         fprintf(stderr, "count plugin: unknown architecture %s\n", info->target_name);
+        return 1;
+    }
+    if (timing_is_wanted() && !timing_is_complete()) {
+        fprintf(stderr, "count plugin: some argument for cycles is missing\n");
         return 1;
     }
     inference = calloc(regions, sizeof *inference);
