@@ -169,7 +169,8 @@ def _latency_rows(entry: dict[str, Any], network: dict[str, Any] | None) -> list
 
 
 def _milliseconds(cycles: int, clock_hz: int) -> str:
-    return f"{1000 * cycles / clock_hz:.3g}"
+    taken = 1000 * cycles / clock_hz
+    return f"{taken:.3g}" if taken < 1000 else f"{taken:,.0f}"
 
 
 if __name__ == "__main__":
