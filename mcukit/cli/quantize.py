@@ -179,6 +179,9 @@ def _next_steps(build: Build) -> list[Block]:
     # Another core than the board's would tell nothing of it.
     if target is not None:
         commands.insert(1, ("  instructions and stack", f"mcukit emulate {folder} --on {target}"))
+    board = build.manifest["options"]["board"]
+    if (build.report["emulation"] or {}).get("estimated_cycles"):
+        commands[1] = ("  instructions and cycles", f"mcukit emulate {folder} --board {quote(str(board))}")
     if build.report["board"] is not None:
         commands.append(("  onto the board", f"mcukit flash {folder}"))
     commands.append(("  for Arduino, ESP-IDF, CMake", f"mcukit export {folder} --to arduino"))

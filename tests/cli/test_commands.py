@@ -334,6 +334,19 @@ def test_a_board_file_does_wherever_an_id_does(run: Run, own_board: Path, model:
         assert fields["emulation"]["estimated_cycles"] is None
 
 
+def test_builds_for_a_board_with_timings_say_how_long_they_take(run: Run, model: Path, tmp_path: Path) -> None:
+    words = ("quantize", model, "--board", "nucleo_f446re", "-o")
+    fields = parsed(run(*words, tmp_path / "built", "--json"))
+    estimate = fields["emulation"]["estimated_cycles"]
+    assert (estimate["board"], estimate["clock_hz"]) == ("nucleo_f446re", 180_000_000)
+    assert estimate["cycles"] == sum(estimate["classes"].values()) > fields["emulation"]["instructions"]
+    shown = run(*words, tmp_path / "again").stdout
+    time = f"about {estimate['milliseconds']:.3g} ms at 180 MHz: {estimate['cycles']:,} cycles, an estimate"
+    assert time in shown
+    assert time in (tmp_path / "built" / "report.html").read_text()
+    assert f"mcukit emulate {tmp_path / 'again'} --board nucleo_f446re" in shown
+
+
 def test_a_core_that_nothing_emulates_is_named(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "built"
     words = ("quantize", model, "--calibration", data, "--scale", "1/255", "--board", "esp32dev", "-o", folder)
