@@ -183,6 +183,7 @@ _DEPTHWISE_CONV2D = (
     "parts",
     "runs",
     "fast_vectors",
+    "vectors_3x3",
     "vectors",
     "vector_rows",
     "vector_pairs",
@@ -198,7 +199,8 @@ _DEPTHWISE_CONV2D = (
 def _depthwise_conv2d(layer: Layer, graph: Graph) -> Counter:
     """16 channels of a row at a time, pixel by pixel; of fewer channels as many pixels as fill a vector.
 
-    Fast are kernels of 3x3 with all lanes, where all rows exist. Taps of a row are multiplied two by two.
+    Fast are kernels of 3x3 with all lanes, where all rows exist. Taps are multiplied two by two, those of a row but of
+    kernels of 3x3 across rows.
     """
     window, row_sums, _ = window_axes(layer, graph)
     _, width, channels = input_map(layer, graph)
@@ -216,7 +218,8 @@ def _depthwise_conv2d(layer: Layer, graph: Graph) -> Counter:
         found = _row(window, width, together, *column_span)
         whole = row_sums.whole_of(*row_span)
         fast = whole * found.inner * blocks_of_all_lanes if is_3x3 else 0
-        slow = rows * found.inner * blocks - fast
+        others = rows * found.inner * blocks - fast
+        slow = 0 if is_3x3 else others
         fills = calls if blocks == 1 else rows
         border = rows * found.border * blocks
         existing = row_sums.taps_of(*row_span) * blocks
@@ -233,6 +236,7 @@ def _depthwise_conv2d(layer: Layer, graph: Graph) -> Counter:
             rows * blocks,
             rows * blocks * found.runs,
             fast,
+            others if is_3x3 else 0,
             slow,
             slow * kernel_rows,
             slow * kernel_rows * (kernel_columns // 2),

@@ -107,16 +107,23 @@ static inline __attribute__((always_inline)) void add_taps(mk_depthwise_sums *s,
     }
 }
 
+/* Rare: apart, so that its addresses don't take registers of the loops. */
+static __attribute__((noinline)) mk_depthwise_sums shift_left(const mk_depthwise_record *r, mk_depthwise_sums s)
+{
+    s.of0 = vshlq_s32(s.of0, vldrwq_s32(r->left));
+    s.of1 = vshlq_s32(s.of1, vldrwq_s32(r->left + 4));
+    s.of2 = vshlq_s32(s.of2, vldrwq_s32(r->left + 8));
+    s.of3 = vshlq_s32(s.of3, vldrwq_s32(r->left + 12));
+    return s;
+}
+
 /* Requantizes sums and writes them side by side. */
 static inline __attribute__((always_inline)) void finish(const call *c, mk_depthwise_sums s, int8_t *out,
                                                          mk_depthwise_lanes l)
 {
     const mk_depthwise_record *r = c->r;
     if (c->any_left) {
-        s.of0 = vshlq_s32(s.of0, vldrwq_s32(r->left));
-        s.of1 = vshlq_s32(s.of1, vldrwq_s32(r->left + 4));
-        s.of2 = vshlq_s32(s.of2, vldrwq_s32(r->left + 8));
-        s.of3 = vshlq_s32(s.of3, vldrwq_s32(r->left + 12));
+        s = shift_left(r, s);
     }
     const int8x16_t bytes = mk_depthwise_bytes(r, s, c->p->output_zero_point);
     if (l.all) {
@@ -145,16 +152,44 @@ static inline __attribute__((always_inline)) void inner_3x3(const call *c, run p
     for (; pixels.count != 0; --pixels.count) {
         const int8_t *weights = c->weights;
         mk_depthwise_sums s = mk_depthwise_biases(c->r);
+        /* Two by two across the ends of rows: one sum less to be widened than if each row had a tap of its own. */
         mk_add_two_taps(&s, x0, x0 + step, &weights, all);
-        mk_add_one_tap(&s, x0 + 2 * step, &weights, all);
-        mk_add_two_taps(&s, x1, x1 + step, &weights, all);
-        mk_add_one_tap(&s, x1 + 2 * step, &weights, all);
+        mk_add_two_taps(&s, x0 + 2 * step, x1, &weights, all);
+        mk_add_two_taps(&s, x1 + step, x1 + 2 * step, &weights, all);
         mk_add_two_taps(&s, x2, x2 + step, &weights, all);
         mk_add_one_tap(&s, x2 + 2 * step, &weights, all);
         finish(c, s, out, all);
         x0 += pixels.advance;
         x1 += pixels.advance;
         x2 += pixels.advance;
+        out += pixels.out_advance;
+    }
+}
+
+/* Kernels of 3x3 with some lanes, or of whose rows some don't exist: these are one pixel, again and again. */
+static __attribute__((noinline)) void inner_3x3_with_border(const call *c, run pixels, int8_t *out, mk_depthwise_lanes l)
+{
+    const mk_depthwise_lanes some = {false, l.predicate};
+    const int8_t *x[3];
+    int32_t step[3], advance[3];
+    for (int i = 0; i < 3; ++i) {
+        const bool exists = c->rows[i] != MK_MVE_OUTSIDE;
+        x[i] = exists ? c->input->data + pixels.offset + c->rows[i] : c->r->outside;
+        step[i] = exists ? c->step : 0;
+        advance[i] = exists ? pixels.advance : 0;
+    }
+    for (; pixels.count != 0; --pixels.count) {
+        const int8_t *weights = c->weights;
+        mk_depthwise_sums s = mk_depthwise_biases(c->r);
+        mk_add_two_taps(&s, x[0], x[0] + step[0], &weights, some);
+        mk_add_two_taps(&s, x[0] + 2 * step[0], x[1], &weights, some);
+        mk_add_two_taps(&s, x[1] + step[1], x[1] + 2 * step[1], &weights, some);
+        mk_add_two_taps(&s, x[2], x[2] + step[2], &weights, some);
+        mk_add_one_tap(&s, x[2] + 2 * step[2], &weights, some);
+        finish(c, s, out, some);
+        for (int i = 0; i < 3; ++i) {
+            x[i] += advance[i];
+        }
         out += pixels.out_advance;
     }
 }
@@ -220,15 +255,18 @@ static void border_3x3(const call *c, int32_t left, uint32_t first, int8_t *out,
     const mk_depthwise_lanes some = {false, l.predicate};
     const int8_t *weights = c->weights, *const outside = c->r->outside, *const data = c->input->data;
     mk_depthwise_sums s = mk_depthwise_biases(c->r);
-    for (const int32_t *row = c->rows; row != c->rows + 3; ++row) {
+    const int8_t *taps[9], **tap = taps;
+    for (const int32_t *row = c->rows; row != c->rows + 3; ++row, tap += 3) {
         const bool exists = *row != MK_MVE_OUTSIDE;
         const int32_t at = *row + offset;
-        const int8_t *x0 = exists && has_left ? data + at : outside;
-        const int8_t *x1 = exists && has_middle ? data + (at + step) : outside;
-        const int8_t *x2 = exists && has_right ? data + (at + 2 * step) : outside;
-        mk_add_two_taps(&s, x0, x1, &weights, some);
-        mk_add_one_tap(&s, x2, &weights, some);
+        tap[0] = exists && has_left ? data + at : outside;
+        tap[1] = exists && has_middle ? data + (at + step) : outside;
+        tap[2] = exists && has_right ? data + (at + 2 * step) : outside;
     }
+    for (int i = 0; i < 8; i += 2) {
+        mk_add_two_taps(&s, taps[i], taps[i + 1], &weights, some);
+    }
+    mk_add_one_tap(&s, taps[8], &weights, some);
     finish(c, s, out, some);
 }
 
@@ -268,6 +306,8 @@ static void part_of_row(const call *c, const mk_map *output, uint32_t first, uin
             };
             if (is_3x3 && several.all && all_exist(c->rows, 3)) {
                 inner_3x3(c, pixels, out);
+            } else if (is_3x3) {
+                inner_3x3_with_border(c, pixels, out, several);
             } else {
                 inner_any(c, pixels, out, several);
             }
