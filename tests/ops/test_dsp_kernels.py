@@ -28,7 +28,10 @@ from mcukit.ops.mean import Mean, MeanInt8
 from mcukit.ops.mul import Mul
 from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import IntegerModel
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import Halo, Stage
+from mcukit.planning.planner import plan_of
+from mcukit.quantized.integer import IntegerModel, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision
@@ -45,10 +48,11 @@ from tests.ops import (
     test_packed,
     test_packed_depthwise,
 )
-from tests.ops.harness import Case, case_graph, check, run_c
+from tests.ops.harness import Case, case_graph, check, quantize_case, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
 from tests.ops.test_packed_depthwise import MIXES, in_mixes
+from tests.planning.batch import Job, require_all_right
 
 
 def fully_connected(source: tuple[int, int, int], filters: int, seed: int) -> Case:
@@ -273,6 +277,25 @@ def test_packed_bytes_agree(packed: tuple[IntegerModel, np.ndarray], target: str
 
 def test_every_packed_pool_on_the_host(tmp_path: Path) -> None:
     check(PACKED_POOLS, tmp_path, KernelSet.DSP)
+
+
+def test_pools_read_rings_and_tiles(tmp_path: Path) -> None:
+    """Streamed, where windows reach over the end of a ring, and in tiles, whose rows lie apart in wider buffers."""
+    jobs = []
+    for case in (*POOLS, *PACKED_POOLS):
+        if isinstance(case.operator, Mean):
+            continue
+        # Between requantizations, also of 8 bits: what enters a network is no ring.
+        between = case if case.is_packed else replace(case, later_bits=4)
+        model, inputs = quantize_case(between, case_graph(between))
+        flow = Dataflow(with_kernels(model, KernelSet.DSP))
+        names = tuple(layer.name for layer in flow.layers)
+        height, width, _ = flow.shape(model.outputs[0].name)
+        jobs += [
+            Job(f"{case}, {stage.schedule}", flow.model, plan_of(flow, (stage,)), inputs)
+            for stage in (Stage(names, halo=Halo.KEPT), Stage(names, min(height, 2), min(width, 2)))
+        ]
+    require_all_right(jobs, tmp_path)
 
 
 @pytest.fixture(scope="module")
