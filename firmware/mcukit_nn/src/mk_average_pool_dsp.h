@@ -9,9 +9,9 @@
 #if MK_DSP
 
 /*
- * What one divides by `count` with, at most 1024: 2^30 / count, rounded up. mk_divided_sum takes sums of bytes, at most
- * 128 * count, so that 4 * sum * factor / 2^32 is too large by less than 2^-13, and quotients that are no halves lie at
- * least 1 / (2 * count) away from those.
+ * What one divides by `count` with, at most 1024: 2^30 / count, rounded up. mk_divided_sum takes sums of bytes, at
+ * most 128 * count, so that 4 * sum * factor / 2^32 is too large by less than 2^-13, and quotients that are no halves
+ * lie at least 1 / (2 * count) away from those.
  */
 static inline uint32_t mk_average_factor(uint32_t count)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Average pooling of packed maps with DSP instructions. Means are packed as they are made, a word of them at a time. */
+/*
+ * Average pooling of packed maps with DSP instructions. Means are packed as they are made, a word of them at a time.
+ */
 #include "mk_average_pool_packed_dsp.h"
 
 #include "mk_average_pool_dsp.h"

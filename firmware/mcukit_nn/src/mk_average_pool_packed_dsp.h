@@ -7,8 +7,8 @@
 typedef mk_average_pool_packed_params mk_average_pool_packed_dsp_params;
 
 /*
- * mk_average_pool_packed for cores with DSP instructions: the same bytes of the same parameters. Pixels have at least 4
- * bytes, and windows at most 1024 pixels.
+ * mk_average_pool_packed for cores with DSP instructions: the same bytes of the same parameters. Pixels have at least
+ * 4 bytes, and windows at most 1024 pixels.
  */
 void mk_average_pool_packed_dsp(const mk_average_pool_packed_dsp_params *params, const mk_map *input,
                                 const mk_map *output, uint16_t first_row, uint16_t last_row, void *scratch);

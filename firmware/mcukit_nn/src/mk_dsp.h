@@ -273,7 +273,8 @@ static inline uint32_t mk_larger_unsigned_bytes(uint32_t a, uint32_t b)
 }
 
 #define MK_INSERT(word, value, position, bits) \
-    ((word) = ((word) & ~(((1u << (bits)) - 1) << (position))) | ((uint32_t)(value) & ((1u << (bits)) - 1)) << (position))
+    ((word) = ((word) & ~(((1u << (bits)) - 1) << (position))) | \
+              ((uint32_t)(value) & ((1u << (bits)) - 1)) << (position))
 
 static inline int32_t mk_multiply_pairs(uint32_t a, uint32_t b, int32_t sum)
 {
@@ -332,8 +333,8 @@ static inline int32_t mk_halve_to_2_bits(int32_t value)
 /*
  * Above: mk_extend_even(a) are bytes 0 and 2 of a, signed, as two 16-bit values, mk_extend_odd(a) bytes 1 and 3.
  * mk_low_halves(a, b) is the low half of a, and above it that of b; mk_high_halves the same of their high halves.
- * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes; mk_add_even and mk_add_odd add two bytes to
- * two 16-bit sums, those named unsigned so many unsigned bytes; mk_add_byte_1 and _2 add that byte, unsigned, to a sum.
+ * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes. mk_add_even and mk_add_odd add two bytes
+ * to two 16-bit sums, those named unsigned two unsigned bytes; mk_add_byte_1 and _2 add that byte, unsigned, to a sum.
  * mk_larger_bytes has the larger one of each two bytes. mk_multiply_pairs adds both products of two pairs to a sum, the
  * others one product: low_high is a's low with b's high.
  *

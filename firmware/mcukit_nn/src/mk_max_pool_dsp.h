@@ -15,8 +15,8 @@
 #define MK_LARGEST_OF 4
 
 /*
- * What is compared for `count` pixels of the output that follow each other: `bytes` bytes of them, a multiple of 4. The
- * first of the pixels may be `out` itself. The jumps lead from the end of these bytes to those of the next pixel.
+ * What is compared for `count` pixels of the output that follow each other: `bytes` bytes of them, a multiple of 4.
+ * The first of the pixels may be `out` itself. The jumps lead from the end of these bytes to those of the next pixel.
  */
 typedef struct mk_comparison {
     const int8_t *pixels[MK_LARGEST_OF];
@@ -26,8 +26,8 @@ typedef struct mk_comparison {
 } mk_comparison;
 
 /*
- * Writes the largest values of each channel. Not to be inlined: among the variables of the walk through the windows its
- * loop lacks registers.
+ * Writes the largest values of each channel. Not to be inlined: among the variables of the walk through the windows
+ * its loop lacks registers.
  */
 typedef void mk_largest(const mk_comparison *comparison);
 
@@ -69,8 +69,12 @@ typedef struct mk_max_pool_run {
     int8_t *out;
 } mk_max_pool_run;
 
-/* Compares the pixels at four places of each window, the first of which may be the output's. At least 4 bytes a pixel. */
-static __attribute__((noinline)) void mk_compare(const mk_max_pool_run *r, const int8_t *const *pixels, mk_largest *largest)
+/*
+ * Compares the pixels at four places of each window, the first of which may be the output's. At least 4 bytes a
+ * pixel.
+ */
+static __attribute__((noinline)) void mk_compare(const mk_max_pool_run *r, const int8_t *const *pixels,
+                                                 mk_largest *largest)
 {
     const uint32_t words = r->step & ~3u, last = r->step - 4, first = pixels[0] == r->out ? r->step : r->stride;
     mk_comparison comparison = {
@@ -122,8 +126,8 @@ static inline void mk_max_pool_pixels(const mk_max_pool_run *r, mk_largest *larg
 }
 
 /*
- * The largest values of each window, without the activation's limits. Where a window holds only padding, all bytes are
- * `least`. step: bytes of a pixel.
+ * The largest values of each window, without the activation's limits. Where a window holds only padding, all bytes
+ * are `least`. step: bytes of a pixel.
  */
 static inline void mk_max_pool_row(const mk_window *w, const mk_map *input, const mk_map *output, int32_t y,
                                    uint32_t step, int least, mk_largest *largest)

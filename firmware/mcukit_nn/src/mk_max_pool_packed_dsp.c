@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Max pooling of packed maps with DSP instructions. Stored values have no sign, so that the larger one of two bytes has
- * the larger one of their upper 4 bits, whatever is below; the lower 4 bits are shifted up there. Of 2 bits larger values
- * are found bit by bit.
+ * Max pooling of packed maps with DSP instructions. Stored values have no sign, so that the larger one of two bytes
+ * has the larger one of their upper 4 bits, whatever is below; the lower 4 bits are shifted up there. Of 2 bits
+ * larger values are found bit by bit.
  */
 #include "mk_max_pool_packed_dsp.h"
 
@@ -32,7 +32,10 @@ static inline uint32_t largest_word_of_4_bits(uint32_t a, uint32_t b, uint32_t c
     return (largest_halves(a, b, c, d, 0) & upper) | (largest_halves(a, b, c, d, 4) & upper) >> 4;
 }
 
-/* The larger one of each two fields of 2 bits: where only one of them has the upper bit, the other one's lower bit goes. */
+/*
+ * The larger one of each two fields of 2 bits: where only one of them has the upper bit, the other one's lower bit
+ * goes.
+ */
 static inline uint32_t larger_of_2_bits(uint32_t a, uint32_t b)
 {
     const uint32_t lower = mk_in_register(0x55555555u);

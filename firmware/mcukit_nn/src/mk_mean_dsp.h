@@ -21,8 +21,8 @@ static inline mk_span mk_all_columns(const mk_map *map)
 }
 
 /*
- * doubled: 2 * multiplier, of which 2^32 may be left out; then `once` has all bits set, and else none. right, offset: one
- * less than the shift to the right, and what mk_scaled_twice adds.
+ * doubled: 2 * multiplier, of which 2^32 may be left out; then `once` has all bits set, and else none. right, offset:
+ * one less than the shift to the right, and what mk_scaled_twice adds.
  */
 typedef struct mk_mean_scale {
     uint32_t doubled;
@@ -30,10 +30,11 @@ typedef struct mk_mean_scale {
 } mk_mean_scale;
 
 /*
- * added: to each mean. Shifts to the left are rare, and means of few pixels: then sums become twice the means here, and are
- * not scaled any more.
+ * added: to each mean. Shifts to the left are rare, and means of few pixels: then sums become twice the means here,
+ * and are not scaled any more.
  */
-static inline mk_mean_scale mk_mean_scale_of(const mk_mean_s8_params *p, int32_t added, int32_t *sums, uint32_t channels)
+static inline mk_mean_scale mk_mean_scale_of(const mk_mean_s8_params *p, int32_t added, int32_t *sums,
+                                             uint32_t channels)
 {
     mk_mean_scale scale = {
         .doubled = (uint32_t)p->multiplier << 1,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Multiplication with DSP instructions: four values at a time, scaled in as few instructions as two roundings leave. */
+/*
+ * Multiplication with DSP instructions: four values at a time, scaled in as few instructions as two roundings leave.
+ */
 #include "mk_mul_s8_dsp.h"
 
 #include "mk_dsp.h"
@@ -15,8 +17,8 @@ void mk_mul_s8_dsp(const mk_mul_s8_dsp_params *params, const mk_map *a, const mk
 #else
 
 /*
- * a_zero, b_zero: zero points, negative, in both halves. doubled, offset: as of mk_requantize_to_byte. right: one less
- * than the shift to the right.
+ * a_zero, b_zero: zero points, negative, in both halves. doubled, offset: as of mk_requantize_to_byte. right: one
+ * less than the shift to the right.
  */
 typedef struct multiplication {
     uint32_t a_zero, b_zero, doubled;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sums over pixels for the DSP kernels that average: blocks of channels, whose sums stay in registers from pixel to pixel.
- * Not part of the public interface.
+ * Sums over pixels for the DSP kernels that average: blocks of channels, whose sums stay in registers from pixel to
+ * pixel. Not part of the public interface.
  */
 #ifndef MK_SUMS_DSP_H
 #define MK_SUMS_DSP_H
@@ -17,8 +17,8 @@
 #define MK_SUM_BLOCK 8
 
 /*
- * Pixels to sum, from the first byte of a block of channels on. step: bytes from one pixel to the next; gap: bytes more,
- * from the end of a row on. Not so many pixels that a sum outgrows its part of a register.
+ * Pixels to sum, from the first byte of a block of channels on. step: bytes from one pixel to the next; gap: bytes
+ * more, from the end of a row on. Not so many pixels that a sum outgrows its part of a register.
  */
 typedef struct mk_sum_area {
     const int8_t *first;
@@ -26,15 +26,15 @@ typedef struct mk_sum_area {
 } mk_sum_area;
 
 /*
- * Writes the sums of the channels of `blocks` blocks that follow each other, and adds from[i * step + c] to that of channel
- * c of block i. step is 0 where all blocks begin from the same, or the channels of a block: then `from` may be `sums`. Not
- * to be inlined: among the variables of the walk over a map its loop lacks registers.
+ * Writes the sums of the channels of `blocks` blocks that follow each other, and adds from[i * step + c] to that of
+ * channel c of block i. step is 0 where all blocks begin from the same, or the channels of a block: then `from` may
+ * be `sums`. Not to be inlined: among the variables of the walk over a map its loop lacks registers.
  */
 typedef void mk_sum_blocks(const mk_sum_area *area, uint32_t blocks, const int32_t *from, uint32_t step, int32_t *sums);
 
 /*
- * Sums of the values of a part of a map, as they are stored, each plus `start`. Pixels have at least 4 bytes, of 8 bits at
- * least 8.
+ * Sums of the values of a part of a map, as they are stored, each plus `start`. Pixels have at least 4 bytes, of 8
+ * bits at least 8.
  */
 typedef void mk_sum_stored(const mk_map *map, mk_span rows, mk_span columns, int32_t start, int32_t *sums);
 
@@ -86,7 +86,10 @@ static inline uint32_t mk_smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* An mk_sum_stored, area by area. Rows of an area follow each other in the map's ring. bits is a constant, as `sum` is. */
+/*
+ * An mk_sum_stored, area by area. Rows of an area follow each other in the map's ring. bits is a constant, as `sum`
+ * is.
+ */
 static inline void mk_sum_map(const mk_map *map, mk_span rows, mk_span columns, uint32_t bits, mk_sum_limits limits,
                               mk_sum_blocks *sum, int32_t start, int32_t *sums)
 {

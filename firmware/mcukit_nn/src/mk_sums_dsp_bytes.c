@@ -4,7 +4,8 @@
 
 #if MK_DSP
 
-static __attribute__((noinline)) void sum_blocks(const mk_sum_area *area, uint32_t blocks, const int32_t *from, uint32_t from_step, int32_t *sums)
+static __attribute__((noinline)) void sum_blocks(const mk_sum_area *area, uint32_t blocks, const int32_t *from,
+                                                 uint32_t from_step, int32_t *sums)
 {
     const uint32_t step = area->step;
     const int8_t *first = area->first;

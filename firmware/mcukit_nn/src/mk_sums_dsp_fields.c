@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums of values of 4 and 2 bits: fields that lie alike in their bytes are added all at once, four sums in a register. */
+/*
+ * Sums of values of 4 and 2 bits: fields that lie alike in their bytes are added all at once, four sums in a
+ * register.
+ */
 #include "mk_sums_dsp.h"
 
 #if MK_DSP
@@ -24,7 +27,8 @@ static inline void move_bytes(const int32_t *from, uint32_t even, uint32_t odd, 
 }
 
 /* Blocks of 4 bits in areas of no more pixels than IN_BYTE_OF_4_BITS. */
-static __attribute__((noinline)) void sum_small(const mk_sum_area *area, uint32_t blocks, const int32_t *from, uint32_t from_step, int32_t *sums)
+static __attribute__((noinline)) void sum_small(const mk_sum_area *area, uint32_t blocks, const int32_t *from,
+                                                uint32_t from_step, int32_t *sums)
 {
     const uint32_t step = area->step, lower = mk_in_register(0x0F0F0F0Fu);
     const int8_t *first = area->first;
@@ -46,7 +50,8 @@ static __attribute__((noinline)) void sum_small(const mk_sum_area *area, uint32_
 }
 
 /* The same of more pixels: after each row sums are moved from bytes to halves. */
-static __attribute__((noinline)) void sum_large(const mk_sum_area *area, uint32_t blocks, const int32_t *from, uint32_t from_step, int32_t *sums)
+static __attribute__((noinline)) void sum_large(const mk_sum_area *area, uint32_t blocks, const int32_t *from,
+                                                uint32_t from_step, int32_t *sums)
 {
     const uint32_t step = area->step, lower = mk_in_register(0x0F0F0F0Fu);
     const int8_t *first = area->first;
@@ -73,7 +78,8 @@ static __attribute__((noinline)) void sum_large(const mk_sum_area *area, uint32_
     }
 }
 
-static void sum_blocks_of_4_bits(const mk_sum_area *area, uint32_t blocks, const int32_t *from, uint32_t from_step, int32_t *sums)
+static void sum_blocks_of_4_bits(const mk_sum_area *area, uint32_t blocks, const int32_t *from,
+                                 uint32_t from_step, int32_t *sums)
 {
     if (area->rows * area->columns <= IN_BYTE_OF_4_BITS) {
         sum_small(area, blocks, from, from_step, sums);
@@ -82,7 +88,8 @@ static void sum_blocks_of_4_bits(const mk_sum_area *area, uint32_t blocks, const
     }
 }
 
-static __attribute__((noinline)) void sum_blocks_of_2_bits(const mk_sum_area *area, uint32_t blocks, const int32_t *from, uint32_t from_step, int32_t *sums)
+static __attribute__((noinline)) void sum_blocks_of_2_bits(const mk_sum_area *area, uint32_t blocks,
+                                                           const int32_t *from, uint32_t from_step, int32_t *sums)
 {
     const uint32_t step = area->step, lower = mk_in_register(0x03030303u);
     const int8_t *block = area->first;
