@@ -4,8 +4,8 @@
     python benchmarks/packed_kernels.py                        writes benchmarks/results/packed_kernels.md
     python benchmarks/packed_kernels.py --only fully_connected some rows of it; writes nothing
 
-Kernels with weights are those of the DSP set, and beside them the portable ones. The counts are the emulator's own, not
-estimates. The file is the same byte for byte whenever compiler, emulator and mcukit are.
+Kernels are those of the DSP set, and beside those with weights the portable ones. The counts are the emulator's own,
+not estimates. The file is the same byte for byte whenever compiler, emulator and mcukit are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from mcukit.errors import McukitError
 from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.concat import Concat
+from mcukit.ops.max_pool import MaxPool
+from mcukit.ops.mean import Mean
 from mcukit.ops.window import Window
 from mcukit.planning.kernel_features import KERNEL_FEATURES
 from mcukit.quantized.kernel_sets import KernelSet
@@ -53,6 +55,8 @@ _UNWEIGHTED = (  # names of the kernel for 8 bits and of the packed one
         Shaped(AveragePool(Window((2, 2), (2, 2))), (_MAP,)),
     ),
     ("concat", "concat", "32 and 32 channels, 12x12", Shaped(Concat(), ((1, 12, 12, 32),) * 2)),
+    ("max_pool", "max_pool", "2x2 by 2, 64 channels, 12x12", Shaped(MaxPool(Window((2, 2), (2, 2))), (_MAP,))),
+    ("mean", "mean", "6x6, 128 channels", Shaped(Mean(), ((1, 6, 6, 128),))),
 )
 
 OPERATORS = tuple(dict.fromkeys([*(row[0] for row in _WEIGHTED), *(row[0] for row in _UNWEIGHTED)]))
@@ -89,7 +93,10 @@ def _render(operators: Sequence[str]) -> str:
     }
     header = ("kernel", *(f"{maps}/{weights}" for maps, weights in _WEIGHTED_BITS))
     unweighted = [
-        (f"{name} {shape}", *_cells(name, packed, [replace(shaped, bits=(bits, bits, 8)) for bits in _MAP_BITS]))
+        (
+            f"{name} {shape}",
+            *_cells(name, packed, [replace(shaped, bits=(bits, bits, 8)) for bits in _MAP_BITS], KernelSet.DSP),
+        )
         for name, packed, shape, shaped in _UNWEIGHTED
         if name in operators
     ]
@@ -107,13 +114,13 @@ The same with portable kernels:
 
 {table(header, weighted[KernelSet.PORTABLE])}
 
-Instructions per output value, by bits of maps:
+Instructions per output value with DSP kernels, by bits of maps:
 
 {table(("kernel", *(str(bits) for bits in _MAP_BITS)), unweighted)}
 """
 
 
-def _cells(name: str, packed: str, shapes: Sequence[Shaped], kernels: KernelSet = KernelSet.PORTABLE) -> list[str]:
+def _cells(name: str, packed: str, shapes: Sequence[Shaped], kernels: KernelSet) -> list[str]:
     """What each shape costs. The first one has 8 bits everywhere and calls mk_<name>_s8, others mk_<packed>_packed.
 
     kernels: the set; where it has no kernel of its own for a shape, that of the portable set is called.

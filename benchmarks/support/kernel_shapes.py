@@ -14,7 +14,7 @@ from itertools import product
 
 from benchmarks.support.packed_shapes import PACKED_SHAPES
 from benchmarks.support.shaped import SAME_3X3, Shaped, conv, depthwise, fully_connected
-from mcukit.ops.activation import RELU
+from mcukit.ops.activation import RELU, RELU6, UNBOUNDED
 from mcukit.ops.add import Add
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.concat import Concat
@@ -237,6 +237,59 @@ _WINDOWS = (
 )
 
 
+# Pixels that fill words and blocks and such that don't, borders, windows of more pixels than are summed at once.
+_DSP_WINDOWS = (
+    ((12, 12, 8), Window((2, 2), (2, 2))),
+    ((24, 24, 16), Window((2, 2), (2, 2))),
+    ((12, 12, 64), Window((2, 2), (2, 2))),
+    ((13, 11, 9), Window((2, 2), (2, 2))),
+    ((6, 6, 32), Window((3, 3), pads=SAME_3X3)),
+    ((10, 9, 16), Window((3, 3), (2, 2), pads=SAME_3X3)),
+    ((7, 9, 43), Window((3, 3), pads=SAME_3X3)),
+    ((3, 24, 8), Window((3, 3))),
+    ((1, 24, 15), Window((1, 2), (1, 2))),
+    ((2, 24, 16), Window((2, 1))),
+    ((24, 24, 8), Window((1, 1))),
+    ((5, 6, 120), Window((1, 1))),
+    ((6, 6, 64), Window((6, 6))),
+    ((8, 8, 24), Window((8, 8))),
+    ((7, 7, 13), Window((7, 7))),
+    ((17, 18, 10), Window((17, 17))),
+    ((22, 14, 16), Window((22, 13))),
+    ((1, 20, 11), Window((1, 5))),
+    ((20, 1, 12), Window((5, 1))),
+    ((4, 4, 128), Window((4, 4))),
+    ((1, 1, 8), Window((1, 1))),
+    ((12, 20, 12), Window((5, 3), pads=(2, 1, 2, 1))),
+    ((9, 1, 31), Window((2, 1), (2, 1))),
+    ((3, 2, 88), Window((3, 2), pads=(1, 0, 1, 1))),
+    ((10, 12, 20), Window((2, 3), (2, 3))),
+    ((16, 3, 10), Window((4, 1), (4, 1))),
+)
+
+
+def _dsp_pools(kind: type[AveragePool | MaxPool]) -> tuple[Shaped, ...]:
+    return tuple(
+        Shaped(kind(window, (UNBOUNDED, RELU6)[number % 4 == 1]), ((1, *source),))
+        for number, (source, window) in enumerate(_DSP_WINDOWS)
+    )
+
+
+# Means of maps whose blocks, areas and channels differ in number.
+_DSP_MEANS = (
+    (1, 1, 8), (1, 1, 64), (1, 24, 16), (6, 6, 24), (13, 11, 9), (24, 24, 8), (16, 1, 16), (8, 8, 13), (5, 12, 40),
+    (7, 7, 128), (3, 3, 250), (20, 20, 10), (2, 2, 31), (4, 4, 64), (1, 3, 12), (24, 13, 20),
+    (9, 2, 100), (2, 17, 8), (1, 2, 36), (10, 10, 26),
+)  # fmt: skip
+
+
+def _products() -> tuple[Shaped, ...]:
+    """Operands of equal size, and such that broadcast along columns; both have all channels."""
+    equal = tuple(Shaped(Mul(RELU), ((1, *source),) * 2) for source in _WORDY_SOURCES)
+    channels = tuple(Shaped(Mul(), ((1, *source), (1, 1, 1, source[2]))) for source in _WORDY_SOURCES[3:])
+    return (*equal, *channels)
+
+
 def _pools(kind: type[AveragePool | MaxPool]) -> tuple[Shaped, ...]:
     return tuple(Shaped(kind(window), ((1, *source),)) for source, window in _WINDOWS)
 
@@ -283,6 +336,7 @@ KERNEL_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_add_s8": _sums(Add),
     "mk_add_s8_dsp": tuple(Shaped(Add(RELU), ((1, *source),) * 2) for source in _WORDY_SOURCES),
     "mk_average_pool_s8": _pools(AveragePool),
+    "mk_average_pool_s8_dsp": _dsp_pools(AveragePool),
     "mk_concat_s8": _concats(),
     "mk_conv2d_s8": _CONVOLUTIONS,
     "mk_conv2d_s8_dsp": _CONVOLUTIONS,
@@ -296,8 +350,11 @@ KERNEL_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_fully_connected_s8_mve": tuple(fully_connected(source, outputs) for source, outputs in _VECTORS),
     "mk_lookup_s8": tuple(Shaped(HardSwish(), ((1, *source),)) for source in _WORDY_SOURCES),
     "mk_max_pool_s8": _pools(MaxPool),
+    "mk_max_pool_s8_dsp": _dsp_pools(MaxPool),
     "mk_mean_s8": tuple(Shaped(Mean(), ((1, *source),)) for source in _WORDY_SOURCES),
+    "mk_mean_s8_dsp": tuple(Shaped(Mean(), ((1, *source),)) for source in _DSP_MEANS),
     "mk_mul_s8": _sums(Mul),
+    "mk_mul_s8_dsp": _products(),
     "mk_pad_s8": _pads(),
     "mk_resize_nearest_s8": _resizes(),
     "mk_softmax_s8": tuple(Shaped(Softmax(), (shape,)) for shape in _SOFTMAXES),

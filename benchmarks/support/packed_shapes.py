@@ -142,6 +142,12 @@ _WINDOWS = (
 )
 
 
+_DSP_MEANS = (
+    (1, 1, 16), (1, 24, 32), (6, 6, 24), (7, 11, 21), (12, 12, 16), (16, 1, 31), (5, 4, 30), (1, 3, 64), (9, 9, 17),
+    (20, 20, 18),
+)  # fmt: skip
+
+
 def _mixed(number: int, step: int = 1) -> Sequence[Bits]:
     """The first `number` mixes, every one of them in turn. step: coprime to how many there are, for another order."""
     return tuple(_MIXES[i * step % len(_MIXES)] for i in range(number))
@@ -221,6 +227,37 @@ def _pools(kind: type[AveragePool | MaxPool]) -> tuple[Shaped, ...]:
     )
 
 
+# Pixels of at least a word of 2 bits; else as _WINDOWS.
+_DSP_WINDOWS = (
+    ((12, 12, 16), Window((2, 2), (2, 2))),
+    ((12, 12, 64), Window((2, 2), (2, 2))),
+    ((13, 11, 21), Window((2, 2), (2, 2))),
+    ((6, 6, 32), Window((3, 3), pads=SAME_3X3)),
+    ((9, 10, 48), Window((3, 3), (2, 2), pads=SAME_3X3)),
+    ((3, 24, 19), Window((3, 3))),
+    ((1, 24, 16), Window((1, 2), (1, 2))),
+    ((2, 24, 32), Window((2, 1))),
+    ((24, 24, 16), Window((1, 1))),
+    ((6, 6, 64), Window((6, 6))),
+    ((7, 7, 23), Window((7, 7))),
+    ((1, 20, 30), Window((1, 5))),
+    ((20, 1, 24), Window((5, 1))),
+    ((4, 4, 128), Window((4, 4))),
+    ((1, 1, 47), Window((1, 1))),
+    ((8, 9, 32), Window((8, 8))),
+    ((12, 24, 16), Window((11, 23))),
+    ((9, 1, 16), Window((1, 1))),
+)
+
+
+def _dsp_pools(kind: type[AveragePool | MaxPool]) -> tuple[Shaped, ...]:
+    return tuple(
+        Shaped(kind(window, (UNBOUNDED, RELU6)[number % 4 == 1]), ((1, *source),), (), (bits, bits, 8))
+        for number, (source, window) in enumerate(_DSP_WINDOWS)
+        for bits in (4, 2)
+    )
+
+
 def _tied_maps(*, weights: int = 8) -> tuple[Bits, ...]:
     return (4, 4, weights), (2, 2, weights)
 
@@ -263,6 +300,7 @@ def _softmaxes() -> tuple[Shaped, ...]:
 PACKED_SHAPES: Mapping[str, Sequence[Shaped]] = {
     "mk_add_packed": _sums(Add),
     "mk_average_pool_packed": _pools(AveragePool),
+    "mk_average_pool_packed_dsp": _dsp_pools(AveragePool),
     "mk_concat_packed": _concats(),
     "mk_conv2d_packed": _convolutions(),
     "mk_conv2d_packed_dsp": _convolutions(),
@@ -275,8 +313,12 @@ PACKED_SHAPES: Mapping[str, Sequence[Shaped]] = {
         Shaped(HardSwish(), ((1, *source),), (), bits) for source in _SOURCES for bits in _MAP_MIXES
     ),
     "mk_max_pool_packed": _pools(MaxPool),
+    "mk_max_pool_packed_dsp": _dsp_pools(MaxPool),
     "mk_mean_packed": tuple(
         Shaped(Mean(), ((1, *source),), (), bits) for source in (*_SOURCES[2:], (2, 2, 64)) for bits in _MAP_MIXES
+    ),
+    "mk_mean_packed_dsp": tuple(
+        Shaped(Mean(), ((1, *source),), (), bits) for source in _DSP_MEANS for bits in _MAP_MIXES
     ),
     "mk_mul_packed": _sums(Mul),
     "mk_pad_packed": _pads(),

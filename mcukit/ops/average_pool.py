@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mean of each window, halves away from zero. Kernel: firmware/mcukit_nn/src/mk_average_pool_s8.c."""
+"""The mean of each window, halves away from zero.
+
+Kernel: firmware/mcukit_nn/src/mk_average_pool_s8.c, mk_average_pool_s8_dsp.c.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from mcukit.importers.tflite import TfliteContext
 
 Int8Array = npt.NDArray[np.int8]
+
+_DSP_WINDOW = 1024
+"""The largest window, in pixels, for DSP kernels: they multiply by the inverse of their number."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,21 @@ class AveragePoolInt8(IntegerOperator):
             scratch_bytes=4 * self.output_map[2],
         )
 
+    def dsp_kernel(self) -> Kernel:
+        height, width, channels = self.output_map
+        suits = self._suits_dsp and pooling.sums_suit_dsp(MapForm(height, width, channels))
+        return replace(self.kernel(), function="mk_average_pool_s8_dsp" if suits else "mk_average_pool_s8")
+
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         return replace(self.kernel(), function="mk_average_pool_packed")
+
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        suits = self._suits_dsp and pooling.sums_suit_dsp(output)
+        return replace(self.kernel(), function="mk_average_pool_packed_dsp" if suits else "mk_average_pool_packed")
+
+    @property
+    def _suits_dsp(self) -> bool:
+        return self.window.kernel[0] * self.window.kernel[1] <= _DSP_WINDOW
 
 
 def _taps(window: Window, axis: int, size: int, outputs: int) -> npt.NDArray[np.int64]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The largest value of each window. Kernel: firmware/mcukit_nn/src/mk_max_pool_s8.c."""
+"""The largest value of each window. Kernel: firmware/mcukit_nn/src/mk_max_pool_s8.c, mk_max_pool_s8_dsp.c."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from mcukit.importers.tflite import TfliteContext
 
 Int8Array = npt.NDArray[np.int8]
+
+_DSP_BYTES = 4
+"""The fewest bytes that pixels have for DSP kernels, which compare words."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,16 @@ class MaxPoolInt8(IntegerOperator):
         limits = (Field("minimum", self.minimum), Field("maximum", self.maximum))
         return Kernel("mk_max_pool_s8", (*filters.window_fields(self.window), *limits))
 
+    def dsp_kernel(self) -> Kernel:
+        suits = self.output_map[2] >= _DSP_BYTES
+        return replace(self.kernel(), function="mk_max_pool_s8_dsp" if suits else "mk_max_pool_s8")
+
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         return replace(self.kernel(), function="mk_max_pool_packed")
+
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        suits = output.pixel_bytes >= _DSP_BYTES
+        return replace(self.kernel(), function="mk_max_pool_packed_dsp" if suits else "mk_max_pool_packed")
 
 
 @onnx_operator("MaxPool")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mean over height and width, requantized. Kernel: firmware/mcukit_nn/src/mk_mean_s8.c.
+"""The mean over height and width, requantized.
+
+Kernel: firmware/mcukit_nn/src/mk_mean_s8.c, mk_mean_s8_dsp.c.
 
 It comes from int8 TFLite files, whose MEAN may change scale and zero point. Float networks have AveragePool
 instead, which leaves the quantization alone.
@@ -17,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcukit.graph.graph import Node, Shape, Tensor, map_shape
+from mcukit.ops import pooling
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.maps import quantization_of
 from mcukit.ops.operator import Operator, tflite_operator
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from mcukit.importers.tflite import TfliteContext
 
 Int8Array = npt.NDArray[np.int8]
+
+_DSP_SUM = 1 << 30
+"""DSP kernels scale sums below this."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +123,20 @@ class MeanInt8(IntegerOperator):
             scratch_bytes=4 * self.channels,
         )
 
+    def dsp_kernel(self) -> Kernel:
+        suits = self._suits_dsp and pooling.sums_suit_dsp(MapForm(1, 1, self.channels))
+        return replace(self.kernel(), function="mk_mean_s8_dsp" if suits else "mk_mean_s8")
+
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         return replace(self.kernel(), function="mk_mean_packed")
+
+    def packed_dsp_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
+        suits = self._suits_dsp and pooling.sums_suit_dsp(inputs[0])
+        return replace(self.kernel(), function="mk_mean_packed_dsp" if suits else "mk_mean_packed")
+
+    @property
+    def _suits_dsp(self) -> bool:
+        return self.largest_accumulator() < _DSP_SUM
 
 
 @tflite_operator(BuiltinOperator.MEAN)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Product of two operands, and division by a constant. Kernel: firmware/mcukit_nn/src/mk_mul_s8.c."""
+"""Product of two operands, and division by a constant.
+
+Kernel: firmware/mcukit_nn/src/mk_mul_s8.c, mk_mul_s8_dsp.c.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +90,11 @@ class MulInt8(IntegerOperator):
             in_place=self.operands.in_place(),
             constant_maps=self.operands.constant_maps(),
         )
+
+    def dsp_kernel(self) -> Kernel:
+        has_all_channels = all(shape[2] == self.operands.output_map[2] for shape in self.operands.shapes)
+        suits = has_all_channels and self.multiplier >= 1 << 30 and self.shift < 0
+        return replace(self.kernel(), function="mk_mul_s8_dsp" if suits else "mk_mul_s8")
 
     def packed_kernel(self, inputs: Sequence[MapForm], output: MapForm) -> Kernel:
         return self.operands.packed(self.kernel(), "mk_mul_packed", self._results, inputs, output)

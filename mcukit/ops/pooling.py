@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the pooling operators share: reading windows from files and writing them."""
+"""What the pooling operators share: reading windows from files and writing them, and what DSP kernels need."""
 
 from __future__ import annotations
 
-__all__ = ["nhwc_of", "onnx_window", "tflite_options", "tflite_window"]
+__all__ = ["nhwc_of", "onnx_window", "sums_suit_dsp", "tflite_options", "tflite_window"]
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mcukit.graph.graph import Tensor
 from mcukit.ops.activation import Clamp
 from mcukit.ops.window import Window
+from mcukit.quantized.integer import MapForm
 from mcukit.tflite.enums import Padding
 from mcukit.tflite.options import Pool2DOptions
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from mcukit.export.tflite import TfliteBuilder
     from mcukit.importers.onnx_context import OnnxContext, OnnxNode
     from mcukit.importers.tflite import TfliteContext
+
+
+def sums_suit_dsp(source: MapForm) -> bool:
+    """Whether DSP kernels can sum over pixels of a map, which fill a block of channels: two words, or one if packed."""
+    return source.pixel_bytes >= (8 if source.bits == 8 else 4)
 
 
 def onnx_window(context: OnnxContext, node: OnnxNode, source: Tensor) -> Window:

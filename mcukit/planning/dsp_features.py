@@ -8,7 +8,7 @@ __all__ = ["BYTE_FILTERS", "DSP_FEATURES", "byte_filters"]
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mcukit.graph.graph import Graph
+from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.region import Region
 from mcukit.ops.conv2d import Conv2d
 from mcukit.planning.depthwise_dsp_features import DEPTHWISE_DSP_FEATURES
@@ -22,6 +22,7 @@ from mcukit.planning.feature_counting import (
     output_map,
     window_axes,
 )
+from mcukit.planning.pool_dsp_features import POOL_DSP_FEATURES
 from mcukit.quantized.integer import Layer
 
 _FOURS_A_TURN = 8
@@ -109,11 +110,29 @@ def _add(layer: Layer, graph: Graph) -> Counter:
     return count
 
 
+def _mul(layer: Layer, graph: Graph) -> Counter:
+    """As _add, or pixel by pixel where an operand broadcasts along columns."""
+    _, width, channels = output_map(layer, graph)
+    kernel = layer.kernel
+    constants = () if kernel is None else kernel.constant_maps
+    widths = [map_shape(graph.tensors[name].shape)[1] for name in layer.inputs] + [shape[1] for *_, shape in constants]
+    is_flat = all(each == width for each in widths)
+
+    def count(region: Region, calls: int) -> tuple[int, ...]:
+        runs, length = (region.rows, region.columns * channels) if is_flat else (region.pixels, channels)
+        words, left = divmod(length, WORD)
+        return calls, region.rows, runs, runs * words, runs if left else 0, runs * left
+
+    return count
+
+
 DSP_FEATURES: Mapping[str, KernelFeatures] = MappingProxyType(
     {
         "mk_add_s8_dsp": KernelFeatures(("calls", "rows", "words", "lone_values"), _add),
         "mk_conv2d_s8_dsp": KernelFeatures((*WINDOWS, *BYTE_FILTERS), _conv2d),
         **DEPTHWISE_DSP_FEATURES,
+        "mk_mul_s8_dsp": KernelFeatures(("calls", "rows", "runs", "words", "left_overs", "lone_values"), _mul),
+        **POOL_DSP_FEATURES,
         "mk_fully_connected_s8_dsp": KernelFeatures(
             (
                 "calls",

@@ -4,8 +4,9 @@
 A count is exact: it follows from the loops of the C file. What one unit of it takes is measured, for each target, by
 benchmarks/kernels.py. Whoever changes the loops of a kernel changes its entry here and runs that again.
 
-Those of DSP kernels are in dsp_features.py and packed_dsp_features.py, those of MVE kernels in mve_features.py, and
-those of kernels for packed maps and weights in packed_filter_features.py and packed_map_features.py.
+Those of DSP kernels are in dsp_features.py, pool_dsp_features.py and packed_dsp_features.py, those of MVE kernels in
+mve_features.py, and those of kernels for packed maps and weights in packed_filter_features.py and
+packed_map_features.py.
 "odd" bytes are those that memcpy can't move word by word, because pixels don't start on words.
 """
 

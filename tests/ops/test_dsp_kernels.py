@@ -19,27 +19,40 @@ from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import Range
 from mcukit.emulation.reference import run_reference
 from mcukit.graph.graph import Graph, Node, Tensor, map_shape
+from mcukit.ops.activation import RELU6, UNBOUNDED
+from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.fully_connected import FullyConnected
+from mcukit.ops.max_pool import MaxPool
+from mcukit.ops.mean import Mean, MeanInt8
+from mcukit.ops.mul import Mul
 from mcukit.ops.resize_nearest import ResizeNearest
 from mcukit.ops.window import Window
-from mcukit.quantized.integer import IntegerModel
+from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.plan import Halo, Stage
+from mcukit.planning.planner import plan_of
+from mcukit.quantized.integer import IntegerModel, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
 from tests.ops import (
     test_add,
+    test_average_pool,
     test_conv2d,
     test_depthwise_conv2d,
     test_fully_connected,
+    test_max_pool,
+    test_mean,
+    test_mul,
     test_packed,
     test_packed_depthwise,
 )
-from tests.ops.harness import Case, case_graph, check, run_c
+from tests.ops.harness import Case, case_graph, check, quantize_case, run_c
 from tests.ops.test_conv2d import conv
 from tests.ops.test_depthwise_conv2d import SAME3, depthwise
 from tests.ops.test_packed_depthwise import MIXES, in_mixes
+from tests.planning.batch import Job, require_all_right
 
 
 def fully_connected(source: tuple[int, int, int], filters: int, seed: int) -> Case:
@@ -61,10 +74,49 @@ LONG = (
     *(depthwise(6, 41, 6, Window((4, size), (1, 2), pads=(1, 3, 2, 3)), seed=size) for size in (5, 7)),
     depthwise(9, 40, 5, Window((3, 3), (2, 3), (1, 2), pads=(1, 2, 1, 2))),
 )
-CASES = (
-    *(case for module in (test_add, test_conv2d, test_depthwise_conv2d, test_fully_connected) for case in module.CASES),
-    *LONG,
+POOL_WINDOWS = (
+    ((5, 6), Window((2, 2), (2, 2))),
+    ((6, 7), Window((3, 3), pads=(1, 1, 1, 1))),
+    ((7, 5), Window((3, 2), (1, 2), pads=(2, 0, 1, 1))),
+    ((1, 9), Window((1, 4), (1, 3))),
 )
+CHANNELS = (*range(1, 10), 12, 15, 16, 17, 20)
+"""Pixels that are too short for words and blocks of channels, that fill them, and that leave any number over."""
+
+POOLS = (
+    *(
+        Case(kind(window, RELU6 if channels % 3 == 2 else UNBOUNDED), ((1, *size, channels),), seed=channels)
+        for kind in (AveragePool, MaxPool)
+        for number, channels in enumerate(CHANNELS)
+        for size, window in (POOL_WINDOWS[number % 4], POOL_WINDOWS[(number + 1) % 4])
+        # Average pools know the pads of TFLite's SAME alone.
+        if kind is MaxPool or window.is_valid() or window.is_same(*size)
+    ),
+    # Windows of more pixels than sums of 16 bits hold, than can be multiplied instead of divided; and not whole rows.
+    Case(AveragePool(Window((17, 16))), ((1, 17, 16, 9),)),
+    Case(AveragePool(Window((33, 32))), ((1, 33, 32, 8),)),
+    Case(AveragePool(Window((20, 15), (1, 2))), ((1, 21, 19, 11),)),
+    Case(AveragePool(Window((2, 270))), ((1, 3, 271, 8),)),
+    Case(MaxPool(Window((9, 7), (2, 1))), ((1, 13, 10, 6),)),
+    *(Case(Mean(), ((1, 4, 5, channels),), seed=channels) for channels in CHANNELS),
+    *(Case(Mean(), ((1, *size, 10),), seed=size[0]) for size in ((1, 1), (1, 2), (16, 16), (15, 33), (3, 300))),
+)
+PRODUCTS = (
+    *(Case(Mul(), ((1, 2, 3, channels),) * 2, seed=channels) for channels in CHANNELS),
+    *(Case(Mul(), ((1, 2, 3, channels), (1, 1, 1, channels)), seed=channels) for channels in CHANNELS),
+    *(Case(Mul(RELU6), ((1, 3, 2, channels),), ((channels,),), seed=channels) for channels in CHANNELS),
+)
+OPERATORS = (
+    test_add,
+    test_average_pool,
+    test_conv2d,
+    test_depthwise_conv2d,
+    test_fully_connected,
+    test_max_pool,
+    test_mean,
+    test_mul,
+)
+CASES = (*(case for module in OPERATORS for case in module.CASES), *LONG, *POOLS, *PRODUCTS)
 FILTERS = (1, 2, 3, 4, 5, 6, 8)
 WINDOWS = Window((1, 1)), Window((3, 3), pads=(1, 1, 1, 1))
 PACKED = (
@@ -90,6 +142,29 @@ PACKED = (
         2,
     ),
     *test_packed_depthwise.CASES,
+)
+WIDTHS_OF_MEANS = tuple(mix for mix in product((8, 4, 2), repeat=2) if mix != (8, 8))
+PACKED_POOLS = (
+    *(
+        replace(case, bits=(bits, bits, 8))
+        for number, case in enumerate(POOLS)
+        if not isinstance(case.operator, Mean)
+        for bits in ((4, 2)[number % 2],)
+    ),
+    *(
+        Case(kind(Window((3, 3), (2, 1), pads=(1, 1, 1, 1))), ((1, 5, 6, channels),), bits=(bits, bits, 8))
+        for kind in (AveragePool, MaxPool)
+        for channels in (*range(7, 20), 31, 32, 33, 36, 43)
+        for bits in (4, 2)
+        if kind is MaxPool or (channels + bits) % 3
+    ),
+    *(
+        Case(Mean(), ((1, *((4, 5), (2, 9), (9, 9))[channels % 3], channels),), seed=channels, bits=(*mix, 8))
+        for channels in (*range(7, 20), 33)
+        for mix in WIDTHS_OF_MEANS
+    ),
+    # Sums of 4 bits that outgrow 16 bits.
+    Case(Mean(), ((1, 3, 4500, 9),), bits=(4, 4, 8)),
 )
 INPUT = (1, 9, 9, 4)
 NARROW = 3
@@ -157,10 +232,14 @@ def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray])
     functions = {layer.kernel.function for layer in model.layers if layer.kernel}
     assert {name for name in functions if name.endswith("_dsp")} == {
         "mk_add_s8_dsp",
+        "mk_average_pool_s8_dsp",
         "mk_conv2d_s8_dsp",
         "mk_depthwise_conv2d_any_s8_dsp",
         "mk_depthwise_conv2d_s8_dsp",
         "mk_fully_connected_s8_dsp",
+        "mk_max_pool_s8_dsp",
+        "mk_mean_s8_dsp",
+        "mk_mul_s8_dsp",
     }
     for function in ("mk_conv2d_s8_dsp", "mk_depthwise_conv2d_any_s8_dsp", "mk_depthwise_conv2d_s8_dsp"):
         layers = [layer for layer in model.layers if layer.kernel and layer.kernel.function == function]
@@ -194,6 +273,53 @@ def test_the_packed_cases_reach_every_path(packed: tuple[IntegerModel, np.ndarra
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m55"])
 def test_packed_bytes_agree(packed: tuple[IntegerModel, np.ndarray], target: str) -> None:
     require_equal_bytes(*packed, target)
+
+
+def test_every_packed_pool_on_the_host(tmp_path: Path) -> None:
+    check(PACKED_POOLS, tmp_path, KernelSet.DSP)
+
+
+def test_pools_read_rings_and_tiles(tmp_path: Path) -> None:
+    """Streamed, where windows reach over the end of a ring, and in tiles, whose rows lie apart in wider buffers."""
+    jobs = []
+    for case in (*POOLS, *PACKED_POOLS):
+        if isinstance(case.operator, Mean):
+            continue
+        # Between requantizations, also of 8 bits: what enters a network is no ring.
+        between = case if case.is_packed else replace(case, later_bits=4)
+        model, inputs = quantize_case(between, case_graph(between))
+        flow = Dataflow(with_kernels(model, KernelSet.DSP))
+        names = tuple(layer.name for layer in flow.layers)
+        height, width, _ = flow.shape(model.outputs[0].name)
+        jobs += [
+            Job(f"{case}, {stage.schedule}", flow.model, plan_of(flow, (stage,)), inputs)
+            for stage in (Stage(names, halo=Halo.KEPT), Stage(names, min(height, 2), min(width, 2)))
+        ]
+    require_all_right(jobs, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def packed_pools() -> tuple[IntegerModel, np.ndarray]:
+    return quantized(*merged(PACKED_POOLS))
+
+
+def test_the_packed_pools_reach_every_path(packed_pools: tuple[IntegerModel, np.ndarray]) -> None:
+    layers = [layer for layer in packed_pools[0].layers if layer.kernel]
+    found = {
+        (layer.kernel.function, layer.forms[0].bits, layer.output_form.bits)
+        for layer in layers
+        if layer.kernel is not None and layer.kernel.function.endswith("_packed_dsp")
+    }
+    pools = {(f"mk_{kind}_pool_packed_dsp", bits, bits) for kind in ("average", "max") for bits in (4, 2)}
+    assert found == {*pools, *(("mk_mean_packed_dsp", *mix) for mix in WIDTHS_OF_MEANS)}
+    shifts = [layer.operator.shift for layer in layers if isinstance(layer.operator, MeanInt8)]
+    assert min(shifts) < 0 < max(shifts)
+    assert 0 in shifts
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m55"])
+def test_packed_pools_agree(packed_pools: tuple[IntegerModel, np.ndarray], target: str) -> None:
+    require_equal_bytes(*packed_pools, target)
 
 
 @pytest.mark.parametrize("target", ["cortex-m4", "cortex-m33"])

@@ -17,12 +17,14 @@ from mcukit.errors import McukitError
 from mcukit.graph.graph import map_shape
 from mcukit.graph.region import Region, whole_region
 from mcukit.ops.add import Add
+from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.concat import Concat
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.hard_swish import HardSwish
 from mcukit.ops.max_pool import MaxPool
 from mcukit.ops.mean import Mean
+from mcukit.ops.mul import Mul
 from mcukit.ops.pad import Pad
 from mcukit.ops.reshape import Reshape
 from mcukit.ops.resize_nearest import ResizeNearest
@@ -73,6 +75,14 @@ IN_DSP = tuple(
         Case(DepthwiseConv2d(Window((3, 3), (2, 2), pads=(0, 0, 1, 1))), ((1, 9, 12, 5),), ((1, 3, 3, 5), (5,))),
         *test_packed_costs.BY_ROWS[:3],
         Case(Conv2d(SAME_3X3), ((1, 9, 8, 7),), ((10, 3, 3, 7), (10,)), bits=(2, 4, 4)),
+        *(
+            Case(kind(window), ((1, 12, 9, 21),), bits=(bits, bits, 8))
+            for kind in (AveragePool, MaxPool)
+            for window in (Window((2, 2), (2, 2)), SAME_3X3)
+            for bits in (8, 4, 2)
+        ),
+        Case(Mul(), ((1, 6, 5, 6), (1, 6, 5, 6))),
+        Case(Mul(), ((1, 6, 5, 7), (1, 1, 1, 7))),
     )
 )
 

@@ -100,9 +100,31 @@ MK_DSP_BINARY(mk_low_halves, "pkhbt %0, %1, %2, lsl #16")
 MK_DSP_BINARY(mk_high_halves, "pkhtb %0, %2, %1, asr #16")
 MK_DSP_BINARY(mk_subtract_pairs, "ssub16 %0, %1, %2")
 MK_DSP_BINARY(mk_subtract_bytes, "ssub8 %0, %1, %2")
+MK_DSP_BINARY(mk_add_even, "sxtab16 %0, %1, %2")
+MK_DSP_BINARY(mk_add_odd, "sxtab16 %0, %1, %2, ror #8")
+MK_DSP_BINARY(mk_add_unsigned_even, "uxtab16 %0, %1, %2")
+MK_DSP_BINARY(mk_add_unsigned_odd, "uxtab16 %0, %1, %2, ror #8")
+MK_DSP_BINARY(mk_add_byte_1, "uxtab %0, %1, %2, ror #8")
+MK_DSP_BINARY(mk_add_byte_2, "uxtab %0, %1, %2, ror #16")
 MK_DSP_ACCUMULATE(mk_multiply_pairs, "smlad %0, %1, %2, %3")
 MK_DSP_ACCUMULATE(mk_multiply_low_high, "smlabt %0, %1, %2, %3")
 MK_DSP_ACCUMULATE(mk_multiply_high_low, "smlatb %0, %1, %2, %3")
+
+/* Subtractions leave behind which bytes were not smaller, SEL takes those: nothing may come in between. */
+#define MK_DSP_LARGER(name, subtraction) \
+    static inline uint32_t name(uint32_t a, uint32_t b) \
+    { \
+        uint32_t result; \
+        __asm__(subtraction " %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc"); \
+        return result; \
+    }
+
+MK_DSP_LARGER(mk_larger_bytes, "ssub8")
+MK_DSP_LARGER(mk_larger_unsigned_bytes, "usub8")
+
+/* `word` with `bits` bits of `value` at `position`; both are constants. */
+#define MK_INSERT(word, value, position, bits) \
+    __asm__("bfi %0, %1, %2, %3" : "+r"(word) : "r"(value), "I"(position), "I"(bits))
 
 static inline int32_t mk_multiply_high_rounded(int32_t value, uint32_t doubled, int32_t once)
 {
@@ -199,6 +221,61 @@ static inline uint32_t mk_subtract_bytes(uint32_t a, uint32_t b)
     return ((a | highest) - (b & ~highest)) ^ ((a ^ ~b) & highest);
 }
 
+static inline uint32_t mk_add_even(uint32_t sums, uint32_t a)
+{
+    a = mk_extend_even(a);
+    return mk_low_halves(sums + a, (sums >> 16) + (a >> 16));
+}
+
+static inline uint32_t mk_add_odd(uint32_t sums, uint32_t a)
+{
+    return mk_add_even(sums, a >> 8);
+}
+
+static inline uint32_t mk_add_unsigned_even(uint32_t sums, uint32_t a)
+{
+    return mk_low_halves(sums + (a & 0xFFu), (sums >> 16) + (a >> 16 & 0xFFu));
+}
+
+static inline uint32_t mk_add_unsigned_odd(uint32_t sums, uint32_t a)
+{
+    return mk_add_unsigned_even(sums, a >> 8);
+}
+
+static inline uint32_t mk_add_byte_1(uint32_t sum, uint32_t a)
+{
+    return sum + (a >> 8 & 0xFFu);
+}
+
+static inline uint32_t mk_add_byte_2(uint32_t sum, uint32_t a)
+{
+    return sum + (a >> 16 & 0xFFu);
+}
+
+/* For unsigned bytes flip is 0, for signed ones it inverts their signs. */
+static inline uint32_t mk_larger_flipped(uint32_t a, uint32_t b, uint32_t flip)
+{
+    uint32_t result = 0;
+    for (uint32_t mask = 0xFFu; mask != 0; mask <<= 8) {
+        result |= ((a ^ flip) & mask) > ((b ^ flip) & mask) ? a & mask : b & mask;
+    }
+    return result;
+}
+
+static inline uint32_t mk_larger_bytes(uint32_t a, uint32_t b)
+{
+    return mk_larger_flipped(a, b, 0x80808080u);
+}
+
+static inline uint32_t mk_larger_unsigned_bytes(uint32_t a, uint32_t b)
+{
+    return mk_larger_flipped(a, b, 0);
+}
+
+#define MK_INSERT(word, value, position, bits) \
+    ((word) = ((word) & ~(((1u << (bits)) - 1) << (position))) | \
+              ((uint32_t)(value) & ((1u << (bits)) - 1)) << (position))
+
 static inline int32_t mk_multiply_pairs(uint32_t a, uint32_t b, int32_t sum)
 {
     return sum + mk_low_half(a) * mk_low_half(b) + mk_high_half(a) * mk_high_half(b);
@@ -256,8 +333,10 @@ static inline int32_t mk_halve_to_2_bits(int32_t value)
 /*
  * Above: mk_extend_even(a) are bytes 0 and 2 of a, signed, as two 16-bit values, mk_extend_odd(a) bytes 1 and 3.
  * mk_low_halves(a, b) is the low half of a, and above it that of b; mk_high_halves the same of their high halves.
- * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes. mk_multiply_pairs adds both products of
- * two pairs to a sum, the others one product: low_high is a's low with b's high.
+ * mk_subtract_pairs is a - b of both halves, mk_subtract_bytes of all bytes. mk_add_even and mk_add_odd add two bytes
+ * to two 16-bit sums, those named unsigned two unsigned bytes; mk_add_byte_1 and _2 add that byte, unsigned, to a sum.
+ * mk_larger_bytes has the larger one of each two bytes. mk_multiply_pairs adds both products of two pairs to a sum, the
+ * others one product: low_high is a's low with b's high.
  *
  * mk_multiply_high_rounded(value, doubled, once) is round(value * doubled / 2^32) + once, ties up, where `doubled` is
  * taken for a signed number. Twice a multiplier in [2^30, 2^31) is by 2^32 too small as that, which adding the value
