@@ -28,25 +28,30 @@ MK_STATIC_ASSERT(MK_DEPTHWISE_DSP_CHANNELS * sizeof(mk_depthwise_record) == 48, 
 
 /*
  * One channel. weights: of the upper two rows by column, then of the last row of the columns 0 and 1, and 1 and 2.
- * right: the shift is -(right + 1). Assembly relies on the order of members, here and in the structs below.
+ * right: by how much products are shifted, negative to the left, and MK_DEPTHWISE_SIGNED more where a shift to the right
+ * must tell negative values from others. offset: half of the divisor and the zero point times the divisor, which the
+ * shift makes the rounding and the zero point; of shifts to the left the zero point. Assembly relies on the order of
+ * members, here and in the structs below.
  */
 typedef struct mk_depthwise_channel {
     uint32_t weights[5];
-    int32_t bias;
-    uint32_t doubled;
-    int32_t right;
+    int32_t multiplier, offset, right, bias;
 } mk_depthwise_channel;
 
+/* Shifts take their distance from the lowest byte of a register. */
+#define MK_DEPTHWISE_SIGNED 256
+
 /*
- * Outputs of up to four channels. records: of the first channel, up to `end`, two outputs a turn. out: of bytes, the
- * first one, and step bytes from one to the next; of fields, words. offset: see mk_requantize_twice. odd: whether there
- * is one output more.
+ * Outputs of up to four channels. records: of the first channel, up to `end`, two outputs a turn, but up to `fours_end`
+ * four. out: of bytes, the first one, and step bytes from one to the next; of fields, words. odd: whether there is one
+ * output more.
  */
 typedef struct mk_depthwise_lines {
-    const mk_depthwise_record *records, *end;
+    const mk_depthwise_record *records;
     int8_t *out;
+    const mk_depthwise_record *fours_end;
     uint32_t step;
-    int32_t offset;
+    const mk_depthwise_record *end;
     uint32_t odd, count;
     mk_depthwise_channel channels[MK_DEPTHWISE_DSP_CHANNELS];
 } mk_depthwise_lines;
@@ -90,6 +95,7 @@ typedef void mk_depthwise_pack(const uint32_t *words, uint32_t count, uint32_t p
  * weight_step: bytes of 8-bit weights from a tap to the next, words of others.
  * pack: null where outputs are bytes. words: 4 for every two outputs that are computed together.
  * beyond: a word full of zero points as the input stores them.
+ * offset: 2 * zero point of the output + 1. rounds_negative: whether outputs may be less than the zero point.
  */
 struct mk_depthwise_dsp_layer {
     const mk_window *window;
@@ -106,7 +112,7 @@ struct mk_depthwise_dsp_layer {
     mk_depthwise_pack *pack;
     uint32_t stride, channels, bits, output_bits, pixel_bytes, out_step, weight_step, beyond;
     int32_t offset, minimum, maximum;
-    bool overlaps;
+    bool overlaps, rounds_negative;
 };
 
 /* Convolution of rows [first_row, last_row) of the output. */

@@ -108,10 +108,15 @@ static inline void prepare_factors(const layer *s, uint32_t c, uint32_t count, m
 {
     const int32_t *bias = s->bias + c, *multiplier = s->multiplier + c;
     const int8_t *shift = s->shift + c;
+    const int32_t is_signed = s->rounds_negative ? MK_DEPTHWISE_SIGNED : 0, offset = s->offset;
 #define PREPARE(k) \
-    out[k].bias = bias[k]; \
-    out[k].doubled = (uint32_t)multiplier[k] << 1; \
-    out[k].right = ~shift[k]
+    do { \
+        const int32_t right = -shift[k]; \
+        out[k].bias = bias[k]; \
+        out[k].multiplier = multiplier[k]; \
+        out[k].offset = right > 0 ? (int32_t)((uint32_t)offset << (right - 1)) : offset >> 1; \
+        out[k].right = right > 0 ? right + is_signed : right; \
+    } while (0)
     if (count == CHANNELS) {
         PREPARE(0);
         PREPARE(1);
@@ -129,14 +134,15 @@ static inline void set_lines(const layer *s, uint32_t pixels, int8_t *out, mk_de
 {
     const uint32_t pairs = pixels / 2;
     l->records = s->records;
-    l->offset = s->offset;
     l->count = s->channels < CHANNELS ? s->channels : CHANNELS;
     if (s->pack != NULL) {
+        l->fours_end = l->records + (pixels + 1) / 4 * 2 * s->stride * CHANNELS;
         l->end = l->records + (pixels + 1) / 2 * s->stride * CHANNELS;
         l->out = (int8_t *)s->words;
         l->step = l->odd = 0;
     } else {
         /* A lone output is computed as a pair whose second output has the place of the first one. */
+        l->fours_end = l->records + pixels / 4 * 2 * s->stride * CHANNELS;
         l->end = l->records + (pairs != 0 ? pairs : 1) * s->stride * CHANNELS;
         l->out = out;
         l->step = pairs != 0 ? s->out_step : 0;

@@ -139,6 +139,7 @@ void mk_depthwise_conv2d_packed_dsp(const mk_depthwise_conv2d_packed_dsp_params 
         .channels = input->channels,
         .minimum = params->minimum,
         .maximum = params->maximum,
+        .rounds_negative = params->minimum < params->output_zero_point,
     };
     set_input(&layer, params->input_zero_point);
     set_weights(&layer, params->weight_bits, set_output(&layer, output, params->output_zero_point));

@@ -32,6 +32,7 @@ void mk_depthwise_conv2d_s8_dsp(const mk_depthwise_conv2d_s8_dsp_params *params,
         .minimum = params->minimum,
         .maximum = params->maximum,
         .overlaps = true,
+        .rounds_negative = params->minimum < params->output_zero_point,
     };
     mk_depthwise_conv2d_dsp(&layer, output, first_row, last_row);
 #else
