@@ -48,6 +48,19 @@ _RECORD_BYTES = 48
 _FIELD_BYTES = 16
 """Of two outputs of four channels of 4 or 2 bits before they are packed."""
 
+_DSP_SHIFT = 10
+"""MK_DEPTHWISE_FAST_SHIFT"""
+
+_DSP_LEAST_SCALE, _DSP_LARGEST_SCALE = 2, 8
+"""Bits by which weights are scaled for it, where they are."""
+
+_LARGEST_STORED = 136
+"""The farthest from zero that an input of 8 bits is, and 8 more: the biases of packed kernels hold as much in addition,
+because they take 4-bit values for from 0 on."""
+
+_DSP_ROWS = ((24, 4), (48, 2))
+"""MK_DEPTHWISE_DSP_ROWS: the widest maps of which DSP kernels for 3x3 windows compute so many rows together."""
+
 _UNPACKED_CHANNELS = 256
 """The most channels for which packed DSP kernels unpack weights of 4 or 2 bits once a call."""
 
@@ -65,6 +78,11 @@ _MVE_RECORD_BYTES = 304
 def dsp_columns(columns: int, stride: int) -> int:
     """How many outputs of a row of `columns` the DSP kernel for 3x3 windows computes together."""
     return min(columns, _DSP_COLUMNS // stride)
+
+
+def dsp_rows(width: int) -> int:
+    """How many rows of an output of that width it computes together."""
+    return next((rows for widest, rows in _DSP_ROWS if width <= widest), 1)
 
 
 def any_dsp_columns(columns: int, stride: int) -> int:
@@ -187,11 +205,12 @@ class DepthwiseConv2dInt8(IntegerOperator):
         if self.output_map[2] != self.input_channels:
             return portable
         if self._has_records:
-            function, scratch = "mk_depthwise_conv2d_s8_dsp", self._record_bytes
+            function, scratch, rows = "mk_depthwise_conv2d_s8_dsp", self._record_bytes, dsp_rows(self.output_map[1])
         else:
-            function, scratch = "mk_depthwise_conv2d_any_s8_dsp", self._pair_bytes
+            function, scratch, rows = "mk_depthwise_conv2d_any_s8_dsp", self._pair_bytes, 1
         # A core without DSP instructions calls the portable kernel.
-        return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
+        scratch = max(portable.scratch_bytes, scratch)
+        return replace(portable, function=function, scratch_bytes=scratch, rows_together=rows)
 
     def mve_kernel(self) -> Kernel:
         # Sums of two products must fit 16 bits, which those of -128 with -128 don't.
@@ -205,7 +224,22 @@ class DepthwiseConv2dInt8(IntegerOperator):
     def _has_records(self) -> bool:
         """Whether it is a usual 3x3 window, which DSP kernels compute from records of two columns each."""
         window = self.window
-        return window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
+        is_usual = window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
+        return is_usual and self._scaled_sums_fit
+
+    @property
+    def _scaled_sums_fit(self) -> bool:
+        """Whether sums fit 32 bits where their weights are scaled so that all shifts to the right are one.
+
+        The input's values are taken for as large as 8 bits hold, so that it does not matter how they are stored.
+        """
+        arithmetic = self.arithmetic
+        scale = _DSP_SHIFT + 1 + arithmetic.shift
+        is_scaled = (scale >= _DSP_LEAST_SCALE) & (scale <= _DSP_LARGEST_SCALE)
+        largest = np.abs(arithmetic.folded_bias) + _LARGEST_STORED * np.abs(arithmetic.weights.astype(np.int64)).sum(
+            axis=(0, 1, 2)
+        )
+        return bool((np.where(is_scaled, largest << np.clip(scale, 0, _DSP_LARGEST_SCALE), 0) < 1 << 31).all())
 
     @property
     def _record_bytes(self) -> int:
@@ -239,9 +273,10 @@ class DepthwiseConv2dInt8(IntegerOperator):
         portable = self.packed_kernel(inputs, output)
         if self.output_map[2] != self.input_channels:
             return portable
-        stride = self.window.stride[1]
+        stride, together = self.window.stride[1], 1
         if self._has_records:
             function, scratch = "mk_depthwise_conv2d_packed_dsp", self._record_bytes
+            together = dsp_rows(output.width)
             fields = -(-dsp_columns(output.width, stride) // 2) * _FIELD_BYTES
             scratch += unpacked_weight_bytes(output.channels, self.weight_bits)
         else:
@@ -249,7 +284,8 @@ class DepthwiseConv2dInt8(IntegerOperator):
             fields = 4 * any_dsp_columns(output.width, stride)
         scratch += 0 if output.bits == 8 else fields
         # A core without DSP instructions calls the portable kernel.
-        return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
+        scratch = max(portable.scratch_bytes, scratch)
+        return replace(portable, function=function, scratch_bytes=scratch, rows_together=together)
 
 
 @tflite_operator(BuiltinOperator.DEPTHWISE_CONV_2D)

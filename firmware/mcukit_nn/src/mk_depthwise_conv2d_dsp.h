@@ -28,23 +28,25 @@ MK_STATIC_ASSERT(MK_DEPTHWISE_DSP_CHANNELS * sizeof(mk_depthwise_record) == 48, 
 
 /*
  * One channel. weights: of the upper two rows by column, then of the last row of the columns 0 and 1, and 1 and 2.
- * right: by how much products are shifted, negative to the left, and MK_DEPTHWISE_SIGNED more where a shift to the right
- * must tell negative values from others. offset: half of the divisor and the zero point times the divisor, which the
- * shift makes the rounding and the zero point; of shifts to the left the zero point. Assembly relies on the order of
- * members, here and in the structs below.
+ * Where the multiplier is positive, outputs finish fast: the upper word of a sum times the multiplier, and the offset,
+ * is 2^MK_DEPTHWISE_FAST_SHIFT times the output and what rounds it when it is shifted out; `right` are three steps from
+ * an output to the next, because there is a register for that. Else the shift is -(right + 1), and multiplier and offset
+ * are those of mk_requantize_twice. Assembly relies on the order of members, here and in the structs below.
  */
 typedef struct mk_depthwise_channel {
     uint32_t weights[5];
     int32_t multiplier, offset, right, bias;
 } mk_depthwise_channel;
 
-/* Shifts take their distance from the lowest byte of a register. */
-#define MK_DEPTHWISE_SIGNED 256
+#define MK_DEPTHWISE_FAST_SHIFT 10
+
+/* Shifts to the right from MK_DEPTHWISE_FAST_SHIFT - 1 down for which weights of 8 bits, scaled, have no more than 16. */
+#define MK_DEPTHWISE_FAST_SHIFTS 7
 
 /*
  * Outputs of up to four channels. records: of the first channel, up to `end`, two outputs a turn, but up to `fours_end`
  * four. out: of bytes, the first one, and step bytes from one to the next; of fields, words. odd: whether there is one
- * output more.
+ * output more. has_twos: whether there are outputs behind the last four.
  */
 typedef struct mk_depthwise_lines {
     const mk_depthwise_record *records;
@@ -52,20 +54,21 @@ typedef struct mk_depthwise_lines {
     const mk_depthwise_record *fours_end;
     uint32_t step;
     const mk_depthwise_record *end;
-    uint32_t odd, count;
+    uint32_t odd, has_twos, count;
     mk_depthwise_channel channels[MK_DEPTHWISE_DSP_CHANNELS];
 } mk_depthwise_lines;
 
 /*
  * Records of four channels of whole columns, and of one before and behind them: of the one before the first column is
  * beyond the map, of the one behind the second, or with a has_right of 2 both. rows: where the first record begins;
- * step: bytes of a pixel; end: of the whole columns' records; beyond: a word full of zero points.
+ * step: bytes of a pixel; end: of the whole columns' records; beyond: a word full of zero points. odd: whether the
+ * number of records up to `end` is odd.
  */
 typedef struct mk_depthwise_strip {
     const int8_t *rows[3];
     uint32_t step;
     mk_depthwise_record *out, *end;
-    uint32_t beyond, has_left, has_right;
+    uint32_t beyond, has_left, has_right, odd;
 } mk_depthwise_strip;
 
 typedef struct mk_depthwise_dsp_layer mk_depthwise_dsp_layer;
@@ -132,6 +135,27 @@ mk_depthwise_prepare mk_depthwise_prepare_bytes;
  */
 extern mk_depthwise_computers mk_depthwise_compute_8, mk_depthwise_compute_4, mk_depthwise_compute_2;
 mk_depthwise_pack mk_depthwise_pack_4, mk_depthwise_pack_2;
+
+/* Scales pairs of weights by 2^bits. Signs of the lower half reach into the upper one and are taken out there. */
+static inline void mk_depthwise_scale(uint32_t weights[5], uint32_t bits)
+{
+    const uint32_t signs = ((1u << bits) - 1) << 16;
+#if MK_DSP_INSTRUCTIONS
+#define MK_SCALE(pair) \
+    "lsl    " pair ", " pair ", %1\n" \
+    "bic    " pair ", " pair ", %2\n"
+    __asm__ volatile("ldm    %0, {r3, r4, r5, r6, r8}\n" MK_SCALE("r3") MK_SCALE("r4") MK_SCALE("r5") MK_SCALE("r6")
+                         MK_SCALE("r8") "stm    %0, {r3, r4, r5, r6, r8}\n"
+                     :
+                     : "r"(weights), "r"(bits), "r"(signs)
+                     : "r3", "r4", "r5", "r6", "r8", "memory");
+#undef MK_SCALE
+#else
+    for (uint32_t i = 0; i < 5; ++i) {
+        weights[i] = weights[i] << bits & ~signs;
+    }
+#endif
+}
 
 /* The pairs of two words, a and b, of four channels: `store(channel, pair)` for each. */
 #define MK_FOR_PAIRS(a, b, store) \

@@ -24,8 +24,9 @@ static inline void pack_pair(const uint32_t *words, uint32_t count, bool is_one,
 
 MK_STATIC_ASSERT(offsetof(mk_depthwise_lines, out) == 4 && offsetof(mk_depthwise_lines, fours_end) == 8 &&
                      offsetof(mk_depthwise_lines, step) == 12 && offsetof(mk_depthwise_lines, end) == 16 &&
-                     offsetof(mk_depthwise_lines, odd) == 20 && offsetof(mk_depthwise_lines, count) == 24 &&
-                     offsetof(mk_depthwise_lines, channels) == 28 && offsetof(mk_depthwise_channel, multiplier) == 20 &&
+                     offsetof(mk_depthwise_lines, odd) == 20 && offsetof(mk_depthwise_lines, has_twos) == 24 &&
+                     offsetof(mk_depthwise_lines, count) == 28 && offsetof(mk_depthwise_lines, channels) == 32 &&
+                     offsetof(mk_depthwise_channel, multiplier) == 20 &&
                      offsetof(mk_depthwise_channel, offset) == 24 && offsetof(mk_depthwise_channel, right) == 28 &&
                      offsetof(mk_depthwise_channel, bias) == 32 && sizeof(mk_depthwise_channel) == 36,
                  members_are_where_the_assembly_expects_them);
@@ -33,47 +34,38 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_lines, out) == 4 && offsetof(mk_depthwise
 /*
  * r0 to r3 are the sums of neighbouring outputs, r3 the bias before it is the last sum; r4, r12 and lr a record and
  * then factors; r5 to r9 weights, r10 records, r11 out. From sp: 0 multiplier, 4 offset, 8 right, 12 bias; 16 the end
- * of turns of four outputs, 20 step, 24 end, 28 whether an odd output is to come; and for the next channel: 32 records,
- * 36 out, 40 the channel, 44 where channels end, 48 step, 52 odd; 56 r7, which may be the frame pointer. next_line:
- * bytes from the outputs of a channel to those of the next. Weights and bias are doubled: then a sum times the
- * multiplier, rounded to its upper word, is what rounding it to 31 bits would be.
+ * of turns of four outputs, 20 step, 24 end; 28 records and 32 out of the next channel; 36 that channel, 40 where
+ * channels end; 44 whether there are turns of two; 48 odd, negative while that output is computed; 52 step, 56 r7,
+ * which may be the frame pointer. next_line: bytes from the outputs of a channel to those of the next.
  */
 #define BEGIN_LINES \
     "sub    sp, sp, #64\n" \
     "str    r7, [sp, #56]\n" \
-    "ldm    r0!, {r1, r2, r3, r4, r5, r6, r7}\n" \
-    "mov    r8, #36\n" \
-    "mla    r7, r7, r8, r0\n" \
+    "ldm    r0!, {r1, r2, r3, r4, r5, r6, r7, r8}\n" \
+    "mov    r9, #36\n" \
+    "mla    r8, r8, r9, r0\n" \
     "sub    r3, r3, #12\n" \
     "sub    r5, r5, #12\n" \
-    "str    r3, [sp, #16]\n" \
-    "str    r5, [sp, #24]\n" \
-    "strd   r1, r2, [sp, #32]\n" \
-    "str    r7, [sp, #44]\n" \
-    "strd   r4, r6, [sp, #48]\n"
+    "strd   r3, r4, [sp, #16]\n" \
+    "strd   r5, r1, [sp, #24]\n" \
+    "str    r2, [sp, #32]\n" \
+    "strd   r8, r7, [sp, #40]\n" \
+    "strd   r6, r4, [sp, #48]\n"
 #define BEGIN_LINE(next_line) \
     "1:\n" \
     "ldm    r0!, {r5, r6, r7, r8, r9}\n" \
     "ldm    r0!, {r1, r2, r3, r4}\n" \
-    "lsls   r4, r4, #1\n" \
     "stm    sp, {r1, r2, r3, r4}\n" \
-    "sadd16 r5, r5, r5\n" \
-    "sadd16 r6, r6, r6\n" \
-    "sadd16 r7, r7, r7\n" \
-    "sadd16 r8, r8, r8\n" \
-    "sadd16 r9, r9, r9\n" \
-    "ldrd   r10, r11, [sp, #32]\n" \
-    "add    r1, r10, #12\n" \
-    "add    r2, r11, #" next_line "\n" \
-    "strd   r1, r2, [sp, #32]\n" \
-    "str    r0, [sp, #40]\n" \
-    "ldr    r1, [sp, #16]\n" \
-    "ldr    r4, [sp, #24]\n" \
-    "ldrd   r2, r0, [sp, #48]\n" \
-    "adds   r1, r1, #12\n" \
+    "str    r0, [sp, #36]\n" \
+    "add    r0, sp, #16\n" \
+    "ldm    r0, {r2, r3, r4, r12, lr}\n" \
+    "mov    r10, r12\n" \
+    "mov    r11, lr\n" \
+    "adds   r2, r2, #12\n" \
     "adds   r4, r4, #12\n" \
-    "strd   r1, r2, [sp, #16]\n" \
-    "strd   r4, r0, [sp, #24]\n"
+    "add    r12, r12, #12\n" \
+    "add    lr, lr, #" next_line "\n" \
+    "stm    r0, {r2, r3, r4, r12, lr}\n"
 
 /* Sums of two outputs side by side: what one record of two columns and what the next one adds. */
 #define BEGIN_BOTH(a, b) \
@@ -116,41 +108,48 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_lines, out) == 4 && offsetof(mk_depthwise
 #define EACH_OF_2(f) f("r0") f("r1")
 #define EACH_OF_4(f) EACH_OF_2(f) f("r2") f("r3")
 
-/* Outputs of sums, but for their saturation; `each`: EACH_OF_2 or EACH_OF_4. */
+/* Outputs of sums; `each`: EACH_OF_2 or EACH_OF_4. */
 #define FACTORS "ldm    sp, {r4, r12, lr}\n"
-#define MULTIPLY(sum) "smmlar " sum ", " sum ", r4, r12\n"
+#define MULTIPLY_FAST(sum) "smmla  " sum ", " sum ", r4, r12\n"
+#define FINISH_FAST(each, saturate) FACTORS each(MULTIPLY_FAST) each(saturate##_SHIFTED_BY_10)
+
+/* mk_requantize_to_byte or the same to a field, for shifts to the right and to the left. */
+#define MULTIPLY(sum) "smmlar " sum ", " sum ", r4, " sum "\n"
+#define ROUND_TIES(sum) "add    " sum ", " sum ", " sum ", asr #31\n"
 #define SHIFT(sum) "asr    " sum ", " sum ", lr\n"
-#define FINISH_POSITIVE(each) FACTORS each(MULTIPLY) each(SHIFT)
-
-/* Ties are rounded away from zero: one is taken off negative values. */
-#define MULTIPLY_SIGNED(sum) \
-    "add    lr, r12, " sum ", asr #31\n" \
-    "smmlar " sum ", " sum ", r4, lr\n"
-#define FINISH_SIGNED(each) \
-    "ldrd   r4, r12, [sp]\n" \
-    each(MULTIPLY_SIGNED) \
-    "ldr    lr, [sp, #8]\n" \
-    each(SHIFT)
-
-/* Shifts to the left: twice the sum might not fit any more, so that the multiplier is doubled instead. */
+#define ADD_OFFSET(sum) "add    " sum ", " sum ", r12\n"
+#define FINISH_RIGHT(each, saturate) \
+    FACTORS each(MULTIPLY) each(ROUND_TIES) each(SHIFT) each(ADD_OFFSET) each(saturate##_SHIFTED_BY_1)
 #define MULTIPLY_LEFT(sum) \
-    "asr    " sum ", " sum ", #1\n" \
     "lsl    " sum ", " sum ", lr\n" \
     "and    r12, " sum ", r4, asr #31\n" \
     "smmlar " sum ", " sum ", r4, r12\n"
-#define ADD_OFFSET(sum) "add    " sum ", " sum ", r12\n"
-#define FINISH_LEFT(each) \
+#define ADD_HALF_OFFSET(sum) "add    " sum ", " sum ", r12, asr #1\n"
+#define FINISH_LEFT(each, saturate) \
     FACTORS \
-    "rsb    lr, lr, #0\n" \
-    "lsl    r4, r4, #1\n" \
+    "mvn    lr, lr\n" \
     each(MULTIPLY_LEFT) \
     "ldr    r12, [sp, #4]\n" \
-    each(ADD_OFFSET)
+    each(ADD_HALF_OFFSET) each(saturate)
 
 #define TO_BYTE(sum) "ssat   " sum ", #8, " sum "\n"
+#define TO_BYTE_SHIFTED_BY_1(sum) "ssat   " sum ", #8, " sum ", asr #1\n"
+#define TO_BYTE_SHIFTED_BY_10(sum) "ssat   " sum ", #8, " sum ", asr #10\n"
 #define TO_4_BITS(sum) "usat   " sum ", #4, " sum "\n"
+#define TO_4_BITS_SHIFTED_BY_1(sum) "usat   " sum ", #4, " sum ", asr #1\n"
+#define TO_4_BITS_SHIFTED_BY_10(sum) "usat   " sum ", #4, " sum ", asr #10\n"
 #define TO_2_BITS(sum) "usat   " sum ", #2, " sum "\n"
+#define TO_2_BITS_SHIFTED_BY_1(sum) "usat   " sum ", #2, " sum ", asr #1\n"
+#define TO_2_BITS_SHIFTED_BY_10(sum) "usat   " sum ", #2, " sum ", asr #10\n"
 
+/* lr: of those that finish fast, three steps. */
+#define STORE_4_BYTES_FAST \
+    "ldrd   r4, r12, [sp, #16]\n" \
+    "strb   r0, [r11]\n" \
+    "strb   r1, [r11, r12]\n" \
+    "strb   r2, [r11, r12, lsl #1]\n" \
+    "strb   r3, [r11, lr]\n" \
+    "add    r11, r11, r12, lsl #2\n"
 #define STORE_4_BYTES \
     "ldrd   r4, r12, [sp, #16]\n" \
     "strb   r0, [r11]\n" \
@@ -174,51 +173,61 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_lines, out) == 4 && offsetof(mk_depthwise
     "pkhbt  r2, r2, r3, lsl #16\n" \
     "str    r0, [r11], #16\n" \
     "str    r2, [r11], #16\n"
+#define STORE_4_FIELDS_FAST STORE_4_FIELDS
 #define STORE_2_FIELDS \
     "ldr    r4, [sp, #24]\n" \
     "pkhbt  r0, r0, r1, lsl #16\n" \
     "str    r0, [r11], #16\n"
 
-/* Outputs of one channel by turns of four, and then by turns of two. r1: where turns of four end. */
+/* Outputs of one channel by turns of four, and then by turns of two. r2: where turns of four end. */
 #define FOURS(products, finish, saturate, store) \
-    "cmp    r10, r1\n" \
+    "cmp    r10, r2\n" \
     "beq    3f\n" \
-    "2:\n" products finish(EACH_OF_4) EACH_OF_4(saturate) store \
+    "2:\n" products finish(EACH_OF_4, saturate) store \
     "cmp    r10, r4\n" \
     "bne    2b\n" \
+    "ldr    r2, [sp, #44]\n" \
+    "cmp    r2, #0\n" \
+    "beq    4f\n" \
     "3:\n"
 #define TWOS(products, finish, saturate, store) \
     "ldr    r4, [sp, #24]\n" \
     "cmp    r10, r4\n" \
     "beq    3f\n" \
-    "2:\n" products finish(EACH_OF_2) EACH_OF_2(saturate) store \
+    "2:\n" products finish(EACH_OF_2, saturate) store \
     "cmp    r10, r4\n" \
     "blo    2b\n" \
     "3:\n" \
-    "ldr    r2, [sp, #28]\n" \
+    "ldr    r2, [sp, #48]\n" \
     "cmp    r2, #0\n" \
     "beq    4f\n" \
-    "movs   r2, #0\n" \
-    "strd   r4, r2, [sp, #24]\n" \
-    "str    r2, [sp, #20]\n" \
-    "b      2b\n"
+    "rsbs   r2, r2, #0\n" \
+    "str    r2, [sp, #48]\n" \
+    "ite    mi\n" \
+    "movmi  r3, #0\n" \
+    "ldrpl  r3, [sp, #52]\n" \
+    "str    r3, [sp, #20]\n" \
+    "bmi    2b\n"
 
 #define LINES(stride, next_line, saturate, kind) \
     BEGIN_LINES \
     BEGIN_LINE(next_line) \
-    "cmp    r3, #0\n" \
-    "ble    6f\n" \
-    "cmp    r3, #256\n" \
-    "bge    5f\n" \
-    FOURS(FOUR_WITH_STRIDE_##stride, FINISH_POSITIVE, saturate, STORE_4_##kind) \
-    TWOS(TWO_WITH_STRIDE_##stride, FINISH_POSITIVE, saturate, STORE_2_##kind) \
+    "cmp    r1, #0\n" \
+    "ble    5f\n" \
+    FOURS(FOUR_WITH_STRIDE_##stride, FINISH_FAST, saturate, STORE_4_##kind##_FAST) \
+    TWOS(TWO_WITH_STRIDE_##stride, FINISH_FAST, saturate, STORE_2_##kind) \
+    "b      4f\n" \
     "5:\n" \
-    FOURS(FOUR_WITH_STRIDE_##stride, FINISH_SIGNED, saturate, STORE_4_##kind) \
-    TWOS(TWO_WITH_STRIDE_##stride, FINISH_SIGNED, saturate, STORE_2_##kind) \
+    "ldr    r3, [sp, #8]\n" \
+    "cmp    r3, #0\n" \
+    "blt    6f\n" \
+    FOURS(FOUR_WITH_STRIDE_##stride, FINISH_RIGHT, saturate, STORE_4_##kind) \
+    TWOS(TWO_WITH_STRIDE_##stride, FINISH_RIGHT, saturate, STORE_2_##kind) \
+    "b      4f\n" \
     "6:\n" \
     TWOS(TWO_WITH_STRIDE_##stride, FINISH_LEFT, saturate, STORE_2_##kind) \
     "4:\n" \
-    "ldrd   r0, r1, [sp, #40]\n" \
+    "ldrd   r0, r1, [sp, #36]\n" \
     "cmp    r0, r1\n" \
     "bne    1b\n" \
     "ldr    r7, [sp, #56]\n" \
@@ -268,7 +277,6 @@ PACK_PAIRS(pack_pairs_2, "2", "4", "strb  ")
 
 #else
 
-/* Twice the sums, as the assembly has them. */
 typedef struct turn {
     int32_t first, second;
 } turn;
@@ -298,19 +306,16 @@ static turn sum_turn(const mk_depthwise_channel *c, const mk_depthwise_record *r
         t.second = mk_multiply_pairs(next->last_row, w[3], t.second);
         t.second = mk_multiply_low_high(last->last_row, w[4], t.second);
     }
-    return (turn){2 * t.first, 2 * t.second};
+    return t;
 }
 
-/* The output of twice a sum, but for its saturation. */
-static int32_t finish(const mk_depthwise_channel *c, int32_t twice)
+/* The output of a sum, but for its saturation. */
+static int32_t finish(const mk_depthwise_channel *c, int32_t sum)
 {
-    if (c->right <= 0) {
-        const uint32_t doubled = (uint32_t)c->multiplier << 1;
-        const int32_t left = (int32_t)((uint32_t)(twice >> 1) << -c->right);
-        return mk_multiply_high_rounded(left, doubled, left & (int32_t)doubled >> 31) + c->offset;
+    if (c->multiplier > 0) {
+        return ((int32_t)(((int64_t)sum * c->multiplier) >> 32) + c->offset) >> MK_DEPTHWISE_FAST_SHIFT;
     }
-    const int32_t once = c->right >= MK_DEPTHWISE_SIGNED ? c->offset + (twice >> 31) : c->offset;
-    return mk_multiply_high_rounded(twice, (uint32_t)c->multiplier, once) >> c->right % MK_DEPTHWISE_SIGNED;
+    return mk_requantize_twice(sum, (uint32_t)c->multiplier, -c->right - 1, c->offset) >> 1;
 }
 
 static void compute_bytes(const mk_depthwise_lines *l, uint32_t stride)

@@ -7,7 +7,8 @@
 #if MK_DSP_INSTRUCTIONS
 
 MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwise_strip, out) == 16 &&
-                     offsetof(mk_depthwise_strip, beyond) == 24 && offsetof(mk_depthwise_strip, has_right) == 32,
+                     offsetof(mk_depthwise_strip, beyond) == 24 && offsetof(mk_depthwise_strip, has_right) == 32 &&
+                     offsetof(mk_depthwise_strip, odd) == 36,
                  members_are_where_the_assembly_expects_them);
 
 /*
@@ -84,7 +85,8 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwi
     SPLIT_FIELD(", lsr #" shift3)
 
 /*
- * r12 is out. From sp: 0 end, 4 beyond, 8 and 12 whether there is half a record to the left and to the right.
+ * r12 is out. From sp: 0 end, 4 beyond, 8 and 12 whether there is half a record to the left and to the right, 16 odd.
+ * A turn makes two records; where their number is odd, the first turn makes the second one only.
  */
 #define MAKE_RECORDS(name, rows, ldr, mask, split) \
     static __attribute__((noinline)) void name(const mk_depthwise_strip *strip) \
@@ -92,23 +94,30 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwi
         register const mk_depthwise_strip *r0 __asm__("r0") = strip; \
         __asm__ volatile( \
             "push   {r7}\n" \
-            "ldr    r3, [r0, #12]\n" \
-            "ldr    r12, [r0, #16]\n" \
-            "ldrd   r5, r4, [r0, #20]\n" \
-            "ldrd   r6, r7, [r0, #28]\n" \
-            "ldm    r0, {r0, r1, r2}\n" \
-            "mov    r8, r5\n" \
-            "mov    r5, r4\n" \
-            "push   {r5, r6, r7}\n" \
-            "push   {r8}\n" \
+            "add    r4, r0, #20\n" \
+            "ldm    r4, {r5, r6, r7, r8, r9}\n" \
+            "push   {r5, r6, r7, r8, r9}\n" \
+            "mov    r4, r6\n" \
+            "ldm    r0, {r0, r1, r2, r3, r12}\n" \
             mask \
-            "cmp    r6, #0\n" \
+            "cmp    r7, #0\n" \
+            "bne    6f\n" \
+            "cmp    r9, #0\n" \
             "beq    2f\n" \
+            "b      7f\n" \
+            "6:\n" \
             rows(LOAD_SECOND, ldr) \
+            "ldr    lr, [sp, #16]\n" \
+            "cmp    lr, #0\n" \
+            "bne    8f\n" \
             "b      3f\n" \
             "1:\n" \
             rows(LOAD_COLUMNS, ldr) \
             "3:\n" \
+            split \
+            "7:\n" \
+            rows(LOAD_COLUMNS, ldr) \
+            "8:\n" \
             split \
             "2:\n" \
             "ldr    lr, [sp]\n" \
@@ -125,12 +134,12 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwi
             "cmp    r5, #1\n" \
             "bne    4f\n" \
             rows(LOAD_FIRST, ldr) \
-            "b      3b\n" \
+            "b      8b\n" \
             "4:\n" \
             rows(LOAD_NONE, ldr) \
-            "b      3b\n" \
+            "b      8b\n" \
             "5:\n" \
-            "add    sp, sp, #16\n" \
+            "add    sp, sp, #20\n" \
             "pop    {r7}\n" \
             : "+r"(r0) \
             : \

@@ -12,6 +12,13 @@ typedef mk_depthwise_conv2d_s8_params mk_depthwise_conv2d_s8_dsp_params;
  */
 #define MK_DEPTHWISE_DSP_COLUMNS 64
 
+/*
+ * Output rows that are computed together in a map of that width, four channels of all of them at a time. A plan must
+ * not let one of them take the place of input rows that another one needs.
+ */
+#define MK_DEPTHWISE_DSP_MOST_ROWS 4u
+#define MK_DEPTHWISE_DSP_ROWS(width) ((width) <= 24 ? MK_DEPTHWISE_DSP_MOST_ROWS : (width) <= 48 ? 2u : 1u)
+
 /* Bytes of scratch memory for that many output pixels. */
 #define MK_DEPTHWISE_DSP_RECORDS(columns, stride) ((((columns) + 1) / 2 * (stride) + 1) * 48)
 
