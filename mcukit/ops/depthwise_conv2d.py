@@ -8,7 +8,15 @@ mk_depthwise_conv2d_packed_dsp.c, mk_depthwise_conv2d_any_packed_dsp.c.
 
 from __future__ import annotations
 
-__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns", "unpacked_weight_bytes"]
+__all__ = [
+    "DepthwiseConv2d",
+    "DepthwiseConv2dInt8",
+    "any_dsp_columns",
+    "dsp_columns",
+    "dsp_finishes_fast",
+    "dsp_rows",
+    "unpacked_weight_bytes",
+]
 
 import itertools
 from collections.abc import Sequence
@@ -51,14 +59,14 @@ _FIELD_BYTES = 16
 _DSP_SHIFT = 10
 """MK_DEPTHWISE_FAST_SHIFT"""
 
-_DSP_LEAST_SCALE, _DSP_LARGEST_SCALE = 2, 8
-"""Bits by which weights are scaled for it, where they are."""
+_DSP_LEAST_SCALE = 2
+"""Bits by which weights are scaled for it at least, where they are; scaled weights have no more than 16."""
 
 _LARGEST_STORED = 136
 """The farthest from zero that an input of 8 bits is, and 8 more: the biases of packed kernels hold as much in addition,
 because they take 4-bit values for from 0 on."""
 
-_DSP_ROWS = ((24, 4), (48, 2))
+_DSP_ROWS = ((12, 4), (24, 3))
 """MK_DEPTHWISE_DSP_ROWS: the widest maps of which DSP kernels for 3x3 windows compute so many rows together."""
 
 _UNPACKED_CHANNELS = 256
@@ -83,6 +91,14 @@ def dsp_columns(columns: int, stride: int) -> int:
 def dsp_rows(width: int) -> int:
     """How many rows of an output of that width it computes together."""
     return next((rows for widest, rows in _DSP_ROWS if width <= widest), 1)
+
+
+def dsp_finishes_fast(arithmetic: filters.FilterArithmetic) -> npt.NDArray[np.bool_]:
+    """For each channel, whether it scales weights so that a sum is finished by a multiplication and a saturation."""
+    scale = _DSP_SHIFT + 1 + arithmetic.shift
+    fits: npt.NDArray[np.bool_] = (scale >= _DSP_LEAST_SCALE) & (scale <= 16 - arithmetic.weight_bits)
+    fits &= arithmetic.multiplier != 0
+    return fits & ((arithmetic.shift >= 0) | (arithmetic.minimum >= arithmetic.output_zero_point))
 
 
 def any_dsp_columns(columns: int, stride: int) -> int:
@@ -234,12 +250,10 @@ class DepthwiseConv2dInt8(IntegerOperator):
         The input's values are taken for as large as 8 bits hold, so that it does not matter how they are stored.
         """
         arithmetic = self.arithmetic
-        scale = _DSP_SHIFT + 1 + arithmetic.shift
-        is_scaled = (scale >= _DSP_LEAST_SCALE) & (scale <= _DSP_LARGEST_SCALE)
-        largest = np.abs(arithmetic.folded_bias) + _LARGEST_STORED * np.abs(arithmetic.weights.astype(np.int64)).sum(
-            axis=(0, 1, 2)
-        )
-        return bool((np.where(is_scaled, largest << np.clip(scale, 0, _DSP_LARGEST_SCALE), 0) < 1 << 31).all())
+        weights = np.abs(arithmetic.weights.astype(np.int64)).sum(axis=(0, 1, 2))
+        largest = np.abs(arithmetic.folded_bias) + _LARGEST_STORED * weights
+        scale = np.where(dsp_finishes_fast(arithmetic), _DSP_SHIFT + 1 + arithmetic.shift, 0)
+        return bool((largest << scale < 1 << 31).all())
 
     @property
     def _record_bytes(self) -> int:

@@ -40,8 +40,8 @@ typedef struct mk_depthwise_channel {
 
 #define MK_DEPTHWISE_FAST_SHIFT 10
 
-/* Shifts to the right from MK_DEPTHWISE_FAST_SHIFT - 1 down for which weights of 8 bits, scaled, have no more than 16. */
-#define MK_DEPTHWISE_FAST_SHIFTS 7
+/* How many shifts to the right, from MK_DEPTHWISE_FAST_SHIFT - 1 down, leave scaled weights of so many bits 16 bits. */
+#define MK_DEPTHWISE_FAST_SHIFTS(weight_bits) (15u - (weight_bits))
 
 /*
  * Outputs of up to four channels. records: of the first channel, up to `end`, two outputs a turn, but up to `fours_end`
@@ -60,12 +60,10 @@ typedef struct mk_depthwise_lines {
 
 /*
  * Records of four channels of whole columns, and of one before and behind them: of the one before the first column is
- * beyond the map, of the one behind the second, or with a has_right of 2 both. rows: where the first record begins;
- * step: bytes of a pixel; end: of the whole columns' records; beyond: a word full of zero points. odd: whether the
- * number of records up to `end` is odd.
+ * beyond the map, of the one behind the second. step: bytes of a pixel; end: of the whole
+ * columns' records; beyond: a word full of zero points. odd: whether the number of records up to `end` is odd.
  */
 typedef struct mk_depthwise_strip {
-    const int8_t *rows[3];
     uint32_t step;
     mk_depthwise_record *out, *end;
     uint32_t beyond, has_left, has_right, odd;
@@ -73,8 +71,11 @@ typedef struct mk_depthwise_strip {
 
 typedef struct mk_depthwise_dsp_layer mk_depthwise_dsp_layer;
 
-/* Makes the records of a strip; there is one for three rows, one for the lower two and one for the upper two. */
-typedef void mk_depthwise_make(const mk_depthwise_strip *strip);
+/*
+ * Makes the records of a strip; there is one for three rows, one for the lower two and one for the upper two. rows: where
+ * the first record begins, `offset` bytes before.
+ */
+typedef void mk_depthwise_make(const mk_depthwise_strip *strip, const int8_t *const rows[3], uint32_t offset);
 typedef mk_depthwise_make *const mk_depthwise_makers[3];
 
 /* Four channels of a pixel as bytes, or `count` of them, those behind being anything. */
@@ -98,7 +99,8 @@ typedef void mk_depthwise_pack(const uint32_t *words, uint32_t count, uint32_t p
  * weight_step: bytes of 8-bit weights from a tap to the next, words of others.
  * pack: null where outputs are bytes. words: 4 for every two outputs that are computed together.
  * beyond: a word full of zero points as the input stores them.
- * offset: 2 * zero point of the output + 1. rounds_negative: whether outputs may be less than the zero point.
+ * offset: 2 * zero point of the output + 1. fast_shifts: MK_DEPTHWISE_FAST_SHIFTS of the weights.
+ * rounds_negative: whether outputs may be less than the zero point.
  */
 struct mk_depthwise_dsp_layer {
     const mk_window *window;
@@ -113,7 +115,7 @@ struct mk_depthwise_dsp_layer {
     mk_depthwise_prepare *prepare;
     mk_depthwise_compute *compute;
     mk_depthwise_pack *pack;
-    uint32_t stride, channels, bits, output_bits, pixel_bytes, out_step, weight_step, beyond;
+    uint32_t stride, channels, bits, output_bits, pixel_bytes, out_step, weight_step, beyond, fast_shifts;
     int32_t offset, minimum, maximum;
     bool overlaps, rounds_negative;
 };

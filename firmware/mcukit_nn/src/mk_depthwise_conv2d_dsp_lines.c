@@ -58,13 +58,11 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_lines, out) == 4 && offsetof(mk_depthwise
     "stm    sp, {r1, r2, r3, r4}\n" \
     "str    r0, [sp, #36]\n" \
     "add    r0, sp, #16\n" \
-    "ldm    r0, {r2, r3, r4, r12, lr}\n" \
-    "mov    r10, r12\n" \
-    "mov    r11, lr\n" \
+    "ldm    r0, {r2, r3, r4, r10, r11}\n" \
     "adds   r2, r2, #12\n" \
     "adds   r4, r4, #12\n" \
-    "add    r12, r12, #12\n" \
-    "add    lr, lr, #" next_line "\n" \
+    "add    r12, r10, #12\n" \
+    "add    lr, r11, #" next_line "\n" \
     "stm    r0, {r2, r3, r4, r12, lr}\n"
 
 /* Sums of two outputs side by side: what one record of two columns and what the next one adds. */
@@ -250,16 +248,26 @@ COMPUTE_BITS(8, "1", TO_BYTE, BYTES)
 COMPUTE_BITS(4, "4", TO_4_BITS, FIELDS)
 COMPUTE_BITS(2, "4", TO_2_BITS, FIELDS)
 
-/* Packs two pixels at a time, all four channels of them; where it ends. */
+/* The next two pixels, all four channels of them, into r4, one in each half. */
+#define PACK_TWO(bits, two_fields) \
+    "ldm    %0!, {r4, r5, r6, r8}\n" \
+    "orr    r4, r4, r5, lsl #" bits "\n" \
+    "orr    r6, r6, r8, lsl #" bits "\n" \
+    "orr    r4, r4, r6, lsl #" two_fields "\n"
+
+/* Packs two pixels at a time, by turns of four pixels, and then two more; where it ends. */
 #define PACK_PAIRS(name, bits, two_fields, store) \
     static inline int8_t *name(const uint32_t *words, uint32_t pairs, uint32_t step, int8_t *out) \
     { \
         const uint32_t *const end = words + MK_DEPTHWISE_DSP_CHANNELS * pairs; \
-        __asm__ volatile("1:\n" \
-                         "ldm    %0!, {r4, r5, r6, r8}\n" \
-                         "orr    r4, r4, r5, lsl #" bits "\n" \
-                         "orr    r6, r6, r8, lsl #" bits "\n" \
-                         "orr    r4, r4, r6, lsl #" two_fields "\n" \
+        __asm__ volatile("lsls   r4, %4, #31\n" \
+                         "bne    2f\n" \
+                         "1:\n" PACK_TWO(bits, two_fields) \
+                         store " r4, [%1]\n" \
+                         "lsr    r4, r4, #16\n" \
+                         store " r4, [%1, %2]\n" \
+                         "add    %1, %1, %2, lsl #1\n" \
+                         "2:\n" PACK_TWO(bits, two_fields) \
                          store " r4, [%1]\n" \
                          "lsr    r4, r4, #16\n" \
                          store " r4, [%1, %2]\n" \
@@ -267,7 +275,7 @@ COMPUTE_BITS(2, "4", TO_2_BITS, FIELDS)
                          "cmp    %0, %3\n" \
                          "bne    1b\n" \
                          : "+r"(words), "+r"(out) \
-                         : "r"(step), "r"(end) \
+                         : "r"(step), "r"(end), "r"(pairs) \
                          : "r4", "r5", "r6", "r8", "cc", "memory"); \
         return out; \
     }

@@ -15,77 +15,69 @@ typedef mk_depthwise_dsp_layer layer;
 typedef mk_depthwise_record record;
 
 /*
- * What the records of a part of a row are made of. strip: of those that are made at once, if the rows allow it. Then
- * come those of the columns from x to `limit`, one by one, at `out`; of these, columns in [0, last) exist. left: the
- * first column of all.
+ * Columns [left, limit) of the input, which the records of a part of a row are made of; those in [0, last) exist. strip:
+ * how they are made at once, if the rows allow it.
  */
 typedef struct part {
+    int32_t left, limit, last;
     mk_depthwise_strip strip;
-    int32_t left, x, limit, last;
-    record *out;
 } part;
 
 /*
- * One row of the output. rows: where the first column of the input is, or would be; of those that exist. make: makes
- * records at once; null where it cannot. out: the first output.
+ * One row of the output. rows: where the first column of the input is, or would be, of those that exist; exist: a bit
+ * for each. make: makes records at once; null where it cannot. out: the first output.
  */
 typedef struct line {
     const int8_t *rows[3];
-    bool exist[3];
+    uint32_t exist;
     mk_depthwise_make *make;
     int8_t *out;
 } line;
 
-/* The part whose records are all made one by one. */
-static part slow_part_of(const layer *s, int32_t left, int32_t limit)
+/* Four channels beyond the map, as `load` would load them. */
+static inline uint32_t beyond_bytes(const layer *s)
 {
-    const int32_t width = s->input->width;
-    return (part){.left = left, .x = left, .limit = limit, .last = limit < width ? limit : width, .out = s->records};
+    return 0x01010101u * (s->beyond & ((1u << s->bits) - 1));
 }
 
-/* Whether the records of four channels of whole columns can be made at once. */
-static bool is_fast(const layer *s, const part *slow)
+/* Prepares the strip, and what it does not make, if the columns allow for one. */
+static bool set_strip(const layer *s, part *p)
 {
-    const int32_t left = slow->left;
-    return s->channels >= CHANNELS && left >= -1 && (left < 0 ? left + 2 : left) <= slow->last;
-}
-
-static part fast_part_of(const layer *s, const part *slow)
-{
-    part p = *slow;
-    const int32_t first = p.left < 0 ? p.left + 2 : p.left, whole = (p.last - first) / 2;
-    p.strip.step = s->pixel_bytes;
-    p.strip.out = s->records;
-    p.strip.beyond = s->beyond;
-    p.strip.has_left = p.left < 0;
-    p.strip.has_right = (uint32_t)(p.last - first) % 2;
-    p.x = first + 2 * whole;
-    if (p.strip.has_right != 0) {
-        p.x += 2;
-    } else if (p.x < p.limit) {
-        p.strip.has_right = 2;
-        p.x += 2;
+    const int32_t first = p->left < 0 ? p->left + 2 : p->left, whole = (p->last - first) / 2;
+    if (s->channels < CHANNELS || p->left < -1 || first > p->last) {
+        return false;
     }
-    p.strip.end = s->records + ((p.left < 0) + whole) * CHANNELS;
-    p.strip.odd = (uint32_t)((p.left < 0) + whole) % 2;
-    p.out = p.strip.end + (p.strip.has_right != 0) * CHANNELS;
-    return p;
+    p->strip.step = s->pixel_bytes;
+    p->strip.out = s->records;
+    p->strip.beyond = s->beyond;
+    p->strip.has_left = p->left < 0;
+    p->strip.has_right = (uint32_t)(p->last - first) % 2;
+    p->strip.end = s->records + ((p->left < 0) + whole) * CHANNELS;
+    p->strip.odd = (uint32_t)((p->left < 0) + whole) % 2;
+    /* Records behind the map are the same for all channels and rows. */
+    const uint32_t beyond = beyond_bytes(s), words[6] = {beyond, beyond, beyond, beyond, beyond, beyond};
+    record *out = p->strip.end + p->strip.has_right * CHANNELS;
+    for (int32_t x = first + 2 * (whole + (int32_t)p->strip.has_right); x < p->limit; x += 2, out += CHANNELS) {
+        mk_depthwise_split(words, out);
+    }
+    return true;
 }
 
-/* The records of `count` channels from `c` on that are made one by one. */
+/* The records of `count` channels from `c` on, one by one. */
 static __attribute__((noinline)) void make_one_by_one(const layer *s, const part *p, const line *row, uint32_t c,
                                                       uint32_t count)
 {
-    const uint32_t beyond = 0x01010101u * (s->beyond & ((1u << s->bits) - 1));
+    const uint32_t beyond = beyond_bytes(s);
     const int32_t step = (int32_t)s->pixel_bytes, offset = (int32_t)(c * s->bits / 8);
-    record *out = p->out;
-    for (int32_t x = p->x; x < p->limit; x += 2, out += CHANNELS) {
+    record *out = s->records;
+    for (int32_t x = p->left; x < p->limit; x += 2, out += CHANNELS) {
         const int32_t first = (x - p->left) * step + offset, second = first + step;
         const bool has_first = x >= 0 && x < p->last, has_second = x + 1 >= 0 && x + 1 < p->last;
         uint32_t words[6];
         for (uint32_t k = 0; k < 3; ++k) {
-            words[2 * k] = has_first && row->exist[k] ? s->load(row->rows[k] + first, count) : beyond;
-            words[2 * k + 1] = has_second && row->exist[k] ? s->load(row->rows[k] + second, count) : beyond;
+            const bool exists = (row->exist >> k & 1) != 0;
+            words[2 * k] = has_first && exists ? s->load(row->rows[k] + first, count) : beyond;
+            words[2 * k + 1] = has_second && exists ? s->load(row->rows[k] + second, count) : beyond;
         }
         mk_depthwise_split(words, out);
     }
@@ -105,10 +97,13 @@ void mk_depthwise_prepare_bytes(const layer *s, uint32_t c, mk_depthwise_channel
 }
 
 /*
- * Biases and factors of `count` channels from `c` on; weights of those that finish fast are scaled. The output is the
- * sum times a factor m / 2^31, with 0 <= `right` shifts, rounded: with the sum times 2^scale, the upper word of its
- * product with m has 2^MK_DEPTHWISE_FAST_SHIFT times the output, and nothing of its fraction is lost but what is below
- * that of either rounding.
+ * Biases and factors of `count` channels from `c` on.
+ *
+ * An output is the sum times m / 2^31, rounded, and that shifted to the right, rounded again, which is the same as to add
+ * what both roundings add and then to cut off all of the fraction at once. So where weights can be scaled so that all
+ * channels have the same shift, that can be the saturation's: the upper word of the product of a sum and m has as many
+ * bits of the fraction as MK_DEPTHWISE_FAST_SHIFT says. Negative values are rounded the other way by shifts to the right,
+ * which matters where there are negative outputs.
  */
 static __attribute__((noinline)) void prepare_factors(const layer *s, uint32_t c, uint32_t count,
                                                       mk_depthwise_channel *out)
@@ -116,15 +111,17 @@ static __attribute__((noinline)) void prepare_factors(const layer *s, uint32_t c
     const int32_t *bias = s->bias + c, *multiplier = s->multiplier + c;
     const int8_t *shift = s->shift + c;
     const int32_t offset = s->offset;
-    const uint32_t fast_shifts = s->rounds_negative ? 0 : MK_DEPTHWISE_FAST_SHIFTS;
+    const uint32_t fast_shifts = s->fast_shifts;
+    const bool is_positive = !s->rounds_negative;
     for (const mk_depthwise_channel *const end = out + count; out != end; ++out) {
         const int32_t right = -*shift++, factor = *multiplier++, sum = *bias++;
         const uint32_t below = (uint32_t)(MK_DEPTHWISE_FAST_SHIFT - 1 - right);
-        if (below < fast_shifts) {
+        if (below < fast_shifts && factor != 0 && (is_positive || right <= 0)) {
+            const int32_t half = right > 0 ? 1 << below : 0;
             mk_depthwise_scale(out->weights, below + 2);
             out->bias = (int32_t)((uint32_t)sum << (below + 2));
             out->multiplier = factor;
-            out->offset = (int32_t)((uint32_t)offset << (MK_DEPTHWISE_FAST_SHIFT - 1)) + (1 << below);
+            out->offset = (int32_t)((uint32_t)offset << (MK_DEPTHWISE_FAST_SHIFT - 1)) + half;
             out->right = (int32_t)(3 * s->out_step);
         } else {
             out->bias = sum;
@@ -162,25 +159,19 @@ static void compute_columns(const layer *s, line *rows, uint32_t count, int32_t 
     const uint32_t channels = s->channels;
     /* From four channels to the next, in bytes. */
     uint32_t input_step = CHANNELS * s->bits / 8, out_step = CHANNELS * s->output_bits / 8;
-    const part slow = slow_part_of(s, left, left + (int32_t)((pixels - 1) * s->stride + 3));
-    bool fast = is_fast(s, &slow);
-    part p = fast ? fast_part_of(s, &slow) : slow;
+    const int32_t limit = left + (int32_t)((pixels - 1) * s->stride + 3), width = s->input->width;
+    part p = {.left = left, .limit = limit, .last = limit < width ? limit : width};
+    bool has_strip = set_strip(s, &p);
     mk_depthwise_lines l;
     set_lines(s, pixels, &l);
     for (uint32_t c = 0, input_offset = 0, out_offset = 0;;) {
         s->prepare(s, c, l.channels);
         prepare_factors(s, c, l.count, l.channels);
         for (const line *row = rows, *const end = rows + count; row != end; ++row) {
-            if (fast && row->make != NULL) {
-                p.strip.rows[0] = row->rows[0] + input_offset;
-                p.strip.rows[1] = row->rows[1] + input_offset;
-                p.strip.rows[2] = row->rows[2] + input_offset;
-                row->make(&p.strip);
-                if (p.x < p.limit) {
-                    make_one_by_one(s, &p, row, c, l.count);
-                }
+            if (has_strip && row->make != NULL) {
+                row->make(&p.strip, row->rows, input_offset);
             } else {
-                make_one_by_one(s, &slow, row, c, l.count);
+                make_one_by_one(s, &p, row, c, l.count);
             }
             int8_t *const out = row->out + out_offset;
             if (s->pack == NULL) {
@@ -203,7 +194,7 @@ static void compute_columns(const layer *s, line *rows, uint32_t count, int32_t 
             } else {
                 l.count = channels - c;
                 /* What is made at once reads as many bytes as four channels have. */
-                fast = fast && (l.count * s->bits + 7) / 8 == CHANNELS * s->bits / 8;
+                has_strip = has_strip && (l.count * s->bits + 7) / 8 == CHANNELS * s->bits / 8;
             }
         }
         input_offset += input_step;
@@ -211,20 +202,21 @@ static void compute_columns(const layer *s, line *rows, uint32_t count, int32_t 
     }
 }
 
-/* The rows of the input for output row `y` from column `left` on. */
-static void set_rows(const layer *s, int32_t y, int32_t left, line *row)
+/* The rows of the input for output row `y`, `offset` bytes behind where they begin. */
+static inline void set_rows(const layer *s, int32_t y, int32_t offset, line *row)
 {
     const mk_window *w = s->window;
     const mk_map *input = s->input;
-    const int32_t offset = (left - (int32_t)input->first_column) * (int32_t)s->pixel_bytes;
+    const int32_t height = input->height;
     int32_t at = y * w->stride_y - w->pad_top;
+    uint32_t exist = 0;
     for (uint32_t k = 0; k < 3; ++k, at += w->dilation_y) {
-        row->exist[k] = mk_has_row(input, at);
-        row->rows[k] = (row->exist[k] ? mk_row(input, at) : input->data) + offset;
+        const bool exists = (uint32_t)at < (uint32_t)height;
+        row->rows[k] = (exists ? mk_row(input, at) : input->data) + offset;
+        exist |= (uint32_t)exists << k;
     }
-    const bool *exist = row->exist;
-    const bool can = exist[1] && (exist[0] || exist[2]);
-    row->make = can ? s->makers[!exist[0] ? 1 : !exist[2] ? 2 : 0] : NULL;
+    row->exist = exist;
+    row->make = exist == 7 ? s->makers[0] : exist == 6 ? s->makers[1] : exist == 3 ? s->makers[2] : NULL;
 }
 
 /* `count` rows of the output from `y` on. */
@@ -235,9 +227,10 @@ static void compute_rows(const layer *s, const mk_map *output, int32_t y, uint32
     uint32_t pixels;
     for (uint32_t first = 0; first < output->columns; first += pixels) {
         const int32_t left = (int32_t)(output->first_column + first) * w->stride_x - w->pad_left;
+        const int32_t offset = (left - (int32_t)s->input->first_column) * (int32_t)s->pixel_bytes;
         line rows[ROWS];
         for (uint32_t k = 0; k < count; ++k) {
-            set_rows(s, y + (int32_t)k, left, &rows[k]);
+            set_rows(s, y + (int32_t)k, offset, &rows[k]);
             rows[k].out = mk_row(output, y + (int32_t)k) + first * s->out_step;
         }
         pixels = output->columns - first < most ? output->columns - first : most;

@@ -138,6 +138,7 @@ void mk_depthwise_conv2d_packed_dsp(const mk_depthwise_conv2d_packed_dsp_params 
         .stride = params->window.stride_x,
         .channels = input->channels,
         .minimum = params->minimum,
+        .fast_shifts = MK_DEPTHWISE_FAST_SHIFTS(params->weight_bits),
         .maximum = params->maximum,
         .rounds_negative = params->minimum < params->output_zero_point,
     };
