@@ -131,7 +131,7 @@ class _Machine:
         return not wide_images(branches, call.tile, part)[0]
 
     def _compute(self, call: Call, region: Region) -> None:
-        """A part of a layer's output: rows that are computed together, or all if they share no memory with its inputs."""
+        """A part of a layer's output: rows that are computed together, or all where no memory is shared."""
         sources = self.flow.sources[call.layer]
         name = self.flow.layers[call.layer].output
         layer = self.flow.narrow[call.layer] if self._narrow else self.flow.layers[call.layer]

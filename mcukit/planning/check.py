@@ -237,7 +237,7 @@ class _Simulation:
         in_place = spans == written and source.position in self.flow.kernels[call.layer].in_place
         shared = sum(span.shared(own) for span in spans for own in written)
         if shared and not in_place:
-            others = f" or a row that is computed with it" if len(written) > 1 else ""
+            others = " or a row that is computed with it" if len(written) > 1 else ""
             message = f"row {region.first_row} of {output}{others} would overwrite {shared} bytes of the rows"
             self._report(written[0], (_map(source.map), output), f"{message} of {_map(source.map)} that it needs")
 

@@ -146,9 +146,7 @@ class _Recorder:
                 continue
             together = self.flow.kernels[layer].rows_together
             starts = [_group_starts(begin, end, together) for _, begin, end in ticks]
-            stops = [
-                np.minimum(start + together, end) - 1 for start, (_, _, end) in zip(starts, ticks, strict=True)
-            ]
+            stops = [np.minimum(start + together, end) - 1 for start, (_, _, end) in zip(starts, ticks, strict=True)]
             born, done = np.concatenate(starts), np.concatenate(stops)
             self._write(self.maps[self.flow.layers[layer].output], number, first, born, done)
             for source in self.flow.sources[layer]:
