@@ -4,7 +4,8 @@
  *
  * They go channel by channel along a row, so that the weights of a channel stay in registers. Before, the three input
  * rows of four channels are turned into pairs of 16 bits: of the first two rows in each column, and of two neighbouring
- * columns of the last row. Five multiplications of pairs are then an output. Maps of 8, 4 and 2 bits differ in how
+ * columns of the last row. Five multiplications of pairs are then an output. Some rows are computed together, because
+ * weights and factors of four channels have to be prepared once for all of them. Maps of 8, 4 and 2 bits differ in how
  * pairs are made of what they store and in how outputs are stored; weights in how pairs are made of them.
  */
 #ifndef MK_DEPTHWISE_CONV2D_DSP_H
