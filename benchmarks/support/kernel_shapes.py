@@ -163,6 +163,17 @@ _DSP_DEPTHWISE = (
         )
     ),
     depthwise((10, 10, 12), Window((3, 3), dilation=(2, 1), pads=(2, 1, 2, 1))),
+    # Without an activation, so that sums take longer to finish.
+    *(
+        depthwise(source, Window((3, 3), (stride, stride), pads=SAME_3X3), clamp=UNBOUNDED)
+        for source, stride in (
+            ((12, 12, 16), 1),
+            ((24, 26, 8), 1),
+            ((25, 24, 12), 2),
+            ((7, 7, 24), 1),
+            ((10, 30, 4), 1),
+        )
+    ),
 )
 
 _ANY_DSP_DEPTHWISE = (

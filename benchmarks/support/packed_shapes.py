@@ -167,9 +167,9 @@ def _depthwises() -> tuple[Shaped, ...]:
 def _dsp_depthwises() -> tuple[Shaped, ...]:
     mixes = cycle(_mixed(len(_MIXES), 5))
     return tuple(
-        depthwise(source, Window((3, 3), stride, pads=pads), bits=next(mixes))
+        depthwise(source, Window((3, 3), stride, pads=pads), bits=next(mixes), clamp=RELU6 if i % 4 else UNBOUNDED)
         for source, stride, pads in _DSP_DEPTHWISE
-        for _ in range(9)
+        for i in range(9)
     )
 
 

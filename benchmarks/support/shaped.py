@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcukit.graph.graph import Shape
-from mcukit.ops.activation import RELU, RELU6, UNBOUNDED
+from mcukit.ops.activation import RELU, RELU6, UNBOUNDED, Clamp
 from mcukit.ops.conv2d import Conv2d
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2d
 from mcukit.ops.fully_connected import FullyConnected
@@ -59,11 +59,15 @@ def conv(
 
 
 def depthwise(
-    source: tuple[int, int, int], window: Window, multiplier: int = 1, bits: tuple[int, int, int] = (8, 8, 8)
+    source: tuple[int, int, int],
+    window: Window,
+    multiplier: int = 1,
+    bits: tuple[int, int, int] = (8, 8, 8),
+    clamp: Clamp = RELU6,
 ) -> Shaped:
     channels = source[2] * multiplier
     constants = (1, *window.kernel, channels), (channels,)
-    return Shaped(DepthwiseConv2d(window, RELU6), ((1, *source),), constants, bits)
+    return Shaped(DepthwiseConv2d(window, clamp), ((1, *source),), constants, bits)
 
 
 def fully_connected(source: Shape, outputs: int, bits: tuple[int, int, int] = (8, 8, 8)) -> Shaped:

@@ -106,8 +106,9 @@ class _Machine:
         if self._apart[call.layer]:
             self._compute(call, region)
             return
-        for row in range(call.first_row, call.last_row):
-            self._compute(call, replace(region, first_row=row, last_row=row + 1))
+        together = self.flow.kernels[call.layer].rows_together
+        for row in range(call.first_row, call.last_row, together):
+            self._compute(call, replace(region, first_row=row, last_row=min(row + together, call.last_row)))
 
     def result(self) -> ReferenceRun:
         """Outputs as the memory has them in the end, and the maps that were kept."""
@@ -130,7 +131,7 @@ class _Machine:
         return not wide_images(branches, call.tile, part)[0]
 
     def _compute(self, call: Call, region: Region) -> None:
-        """A part of a layer's output: one row, unless its buffer shares no memory with those that the call reads."""
+        """A part of a layer's output: rows that are computed together, or all where no memory is shared."""
         sources = self.flow.sources[call.layer]
         name = self.flow.layers[call.layer].output
         layer = self.flow.narrow[call.layer] if self._narrow else self.flow.layers[call.layer]

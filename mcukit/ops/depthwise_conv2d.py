@@ -8,7 +8,15 @@ mk_depthwise_conv2d_packed_dsp.c, mk_depthwise_conv2d_any_packed_dsp.c.
 
 from __future__ import annotations
 
-__all__ = ["DepthwiseConv2d", "DepthwiseConv2dInt8", "any_dsp_columns", "dsp_columns", "unpacked_weight_bytes"]
+__all__ = [
+    "DepthwiseConv2d",
+    "DepthwiseConv2dInt8",
+    "any_dsp_columns",
+    "dsp_columns",
+    "dsp_finishes_fast",
+    "dsp_rows",
+    "unpacked_weight_bytes",
+]
 
 import itertools
 from collections.abc import Sequence
@@ -48,6 +56,19 @@ _RECORD_BYTES = 48
 _FIELD_BYTES = 16
 """Of two outputs of four channels of 4 or 2 bits before they are packed."""
 
+_DSP_SHIFT = 10
+"""MK_DEPTHWISE_FAST_SHIFT"""
+
+_DSP_LEAST_SCALE = 2
+"""Bits by which weights are scaled for it at least, where they are; scaled weights have no more than 16."""
+
+_LARGEST_STORED = 136
+"""The farthest from zero that an input of 8 bits is, and 8 more: the biases of packed kernels hold as much in addition,
+because they take 4-bit values for from 0 on."""
+
+_DSP_ROWS = ((12, 4), (24, 3))
+"""MK_DEPTHWISE_DSP_ROWS: the widest maps of which DSP kernels for 3x3 windows compute so many rows together."""
+
 _UNPACKED_CHANNELS = 256
 """The most channels for which packed DSP kernels unpack weights of 4 or 2 bits once a call."""
 
@@ -65,6 +86,19 @@ _MVE_RECORD_BYTES = 304
 def dsp_columns(columns: int, stride: int) -> int:
     """How many outputs of a row of `columns` the DSP kernel for 3x3 windows computes together."""
     return min(columns, _DSP_COLUMNS // stride)
+
+
+def dsp_rows(width: int) -> int:
+    """How many rows of an output of that width it computes together."""
+    return next((rows for widest, rows in _DSP_ROWS if width <= widest), 1)
+
+
+def dsp_finishes_fast(arithmetic: filters.FilterArithmetic) -> npt.NDArray[np.bool_]:
+    """For each channel, whether it scales weights so that a sum is finished by a multiplication and a saturation."""
+    scale = _DSP_SHIFT + 1 + arithmetic.shift
+    fits: npt.NDArray[np.bool_] = (scale >= _DSP_LEAST_SCALE) & (scale <= 16 - arithmetic.weight_bits)
+    fits &= arithmetic.multiplier != 0
+    return fits & ((arithmetic.shift >= 0) | (arithmetic.minimum >= arithmetic.output_zero_point))
 
 
 def any_dsp_columns(columns: int, stride: int) -> int:
@@ -187,11 +221,12 @@ class DepthwiseConv2dInt8(IntegerOperator):
         if self.output_map[2] != self.input_channels:
             return portable
         if self._has_records:
-            function, scratch = "mk_depthwise_conv2d_s8_dsp", self._record_bytes
+            function, scratch, rows = "mk_depthwise_conv2d_s8_dsp", self._record_bytes, dsp_rows(self.output_map[1])
         else:
-            function, scratch = "mk_depthwise_conv2d_any_s8_dsp", self._pair_bytes
+            function, scratch, rows = "mk_depthwise_conv2d_any_s8_dsp", self._pair_bytes, 1
         # A core without DSP instructions calls the portable kernel.
-        return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
+        scratch = max(portable.scratch_bytes, scratch)
+        return replace(portable, function=function, scratch_bytes=scratch, rows_together=rows)
 
     def mve_kernel(self) -> Kernel:
         # Sums of two products must fit 16 bits, which those of -128 with -128 don't.
@@ -205,7 +240,20 @@ class DepthwiseConv2dInt8(IntegerOperator):
     def _has_records(self) -> bool:
         """Whether it is a usual 3x3 window, which DSP kernels compute from records of two columns each."""
         window = self.window
-        return window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
+        is_usual = window.kernel == (3, 3) and window.stride[1] <= _DSP_LARGEST_STRIDE and window.dilation[1] == 1
+        return is_usual and self._scaled_sums_fit
+
+    @property
+    def _scaled_sums_fit(self) -> bool:
+        """Whether sums fit 32 bits where their weights are scaled so that all shifts to the right are one.
+
+        The input's values are taken for as large as 8 bits hold, so that it does not matter how they are stored.
+        """
+        arithmetic = self.arithmetic
+        weights = np.abs(arithmetic.weights.astype(np.int64)).sum(axis=(0, 1, 2))
+        largest = np.abs(arithmetic.folded_bias) + _LARGEST_STORED * weights
+        scale = np.where(dsp_finishes_fast(arithmetic), _DSP_SHIFT + 1 + arithmetic.shift, 0)
+        return bool((largest << scale < 1 << 31).all())
 
     @property
     def _record_bytes(self) -> int:
@@ -239,9 +287,10 @@ class DepthwiseConv2dInt8(IntegerOperator):
         portable = self.packed_kernel(inputs, output)
         if self.output_map[2] != self.input_channels:
             return portable
-        stride = self.window.stride[1]
+        stride, together = self.window.stride[1], 1
         if self._has_records:
             function, scratch = "mk_depthwise_conv2d_packed_dsp", self._record_bytes
+            together = dsp_rows(output.width)
             fields = -(-dsp_columns(output.width, stride) // 2) * _FIELD_BYTES
             scratch += unpacked_weight_bytes(output.channels, self.weight_bits)
         else:
@@ -249,7 +298,8 @@ class DepthwiseConv2dInt8(IntegerOperator):
             fields = 4 * any_dsp_columns(output.width, stride)
         scratch += 0 if output.bits == 8 else fields
         # A core without DSP instructions calls the portable kernel.
-        return replace(portable, function=function, scratch_bytes=max(portable.scratch_bytes, scratch))
+        scratch = max(portable.scratch_bytes, scratch)
+        return replace(portable, function=function, scratch_bytes=scratch, rows_together=together)
 
 
 @tflite_operator(BuiltinOperator.DEPTHWISE_CONV_2D)

@@ -215,27 +215,31 @@ class _Simulation:
         output = self.flow.layers[call.layer].output
         if scratch is not None:
             self._claim(scratch, _Row(f"scratch of '{self.flow.layers[call.layer].name}'", -1), _ANY_TILE)
-        for row in range(call.first_row, call.last_row):
-            region = replace(computed, first_row=row, last_row=row + 1)
-            (written,) = self.layout.spans(output, call.tile, region)
-            for source in self.flow.sources[call.layer]:
-                self._read(call, source, region, written)
-            if scratch is not None and scratch.shared(written):
-                message = f"row {row} of {_map(output)} and its scratch share {scratch.shared(written)} bytes"
-                self._report(written, (_map(output), "scratch"), message)
-            self._write(output, call.tile, region)
+        together = self.flow.kernels[call.layer].rows_together
+        for first in range(call.first_row, call.last_row, together):
+            rows = replace(computed, first_row=first, last_row=min(first + together, call.last_row))
+            spans = self.layout.spans(output, call.tile, rows)
+            for row, written in enumerate(spans, first):
+                region = replace(computed, first_row=row, last_row=row + 1)
+                for source in self.flow.sources[call.layer]:
+                    self._read(call, source, region, spans)
+                if scratch is not None and scratch.shared(written):
+                    message = f"row {row} of {_map(output)} and its scratch share {scratch.shared(written)} bytes"
+                    self._report(written, (_map(output), "scratch"), message)
+            self._write(output, call.tile, rows)
 
-    def _read(self, call: Call, source: Source, region: Region, written: Span) -> None:
-        """One operand of the row `region`, which is to lie at `written`: a kernel writes while it reads."""
+    def _read(self, call: Call, source: Source, region: Region, written: Sequence[Span]) -> None:
+        """One operand of the row `region`, computed with those that are to lie at `written`, while they are written."""
         output = _map(self.flow.layers[call.layer].output)
         needed = needed_region(self.flow, call.layer, source, region)
         self._expect(source.map, call.tile, needed, f"row {region.first_row} of {output} is computed")
         spans = self.layout.spans(source.map, call.tile, needed)
-        in_place = spans == [written] and source.position in self.flow.kernels[call.layer].in_place
-        shared = sum(span.shared(written) for span in spans)
+        in_place = spans == written and source.position in self.flow.kernels[call.layer].in_place
+        shared = sum(span.shared(own) for span in spans for own in written)
         if shared and not in_place:
-            message = f"row {region.first_row} of {output} would overwrite {shared} bytes of the rows"
-            self._report(written, (_map(source.map), output), f"{message} of {_map(source.map)} that it needs")
+            others = " or a row that is computed with it" if len(written) > 1 else ""
+            message = f"row {region.first_row} of {output}{others} would overwrite {shared} bytes of the rows"
+            self._report(written[0], (_map(source.map), output), f"{message} of {_map(source.map)} that it needs")
 
     def _write(self, name: str, tile: Tile, region: Region) -> None:
         for row, span in enumerate(self.layout.spans(name, tile, region), region.first_row):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["INPUT", "Dataflow", "Source"]
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -190,4 +191,5 @@ def _for_both(wide: Kernel, layer: Layer, narrow: Layer) -> Kernel:
         fields=(*wide.fields, *(Field(array.suffix, array) for array in own_constants(wide, second))),
         scratch_bytes=max(wide.scratch_bytes, second.scratch_bytes),
         in_place=tuple(p for p in wide.in_place if p in second.in_place and alike(p)),
+        rows_together=math.lcm(wide.rows_together, second.rows_together),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 __all__ = ["DEPTHWISE_DSP_FEATURES"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -15,11 +15,19 @@ import numpy.typing as npt
 
 from mcukit.graph.graph import Graph
 from mcukit.graph.region import Region
-from mcukit.ops.depthwise_conv2d import any_dsp_columns, dsp_columns, unpacked_weight_bytes
+from mcukit.ops.depthwise_conv2d import (
+    DepthwiseConv2dInt8,
+    any_dsp_columns,
+    dsp_columns,
+    dsp_finishes_fast,
+    dsp_rows,
+    unpacked_weight_bytes,
+)
 from mcukit.ops.window import Window
 from mcukit.planning.feature_counting import (
     Counter,
     KernelFeatures,
+    expect,
     input_map,
     output_map,
     window_axes,
@@ -44,18 +52,21 @@ _STRIDES_WITH_LOOPS = 2
 class _Columns:
     """How four channels of a row are computed, in parts.
 
-    parts: of the row. turns: of two outputs. odd: parts that have one output more. alone: parts of a single output.
-    together: records that are made at once, if rows allow it. runs: parts that have other records. others: these.
+    parts: of the row. turns: of two outputs. tails: parts that have outputs behind the last four. odd: parts that have
+    one output more than turns of two. alone: parts of a single output. together: records that are made at once, if
+    rows allow it. whole: parts that have such. others: records of the other parts. needed: of all parts.
     columns: of the input that all parts read, if they exist.
     """
 
     parts: int = 0
     turns: int = 0
+    tails: int = 0
     odd: int = 0
     alone: int = 0
     together: int = 0
-    runs: int = 0
+    whole: int = 0
     others: int = 0
+    needed: int = 0
     columns: int = 0
 
 
@@ -67,7 +78,7 @@ def _column_counter(layer: Layer, graph: Graph) -> Callable[[int, int], _Columns
 
     @cache
     def count(first: int, last: int) -> _Columns:
-        parts = turns = odd = alone = together = runs = others = columns = 0
+        parts = turns = tails = odd = alone = together = whole = others = columns = all_needed = 0
         most = dsp_columns(last - first, stride)
         for start in range(first, last, most):
             outputs = min(most, last - start)
@@ -77,62 +88,86 @@ def _column_counter(layer: Layer, graph: Graph) -> Callable[[int, int], _Columns
             needed = -(-(limit - left) // 2)
             parts += 1
             turns += -(-outputs // 2)
+            tails += outputs % 4 != 0
             odd += outputs % 2 if outputs > 1 else 0
             alone += outputs == 1
-            together += made
-            runs += made < needed
-            others += needed - made
+            together += made or 0
+            whole += made is not None
+            others += needed if made is None else 0
+            all_needed += needed
             columns += max(0, min(limit, width) - max(left, 0))
-        return _Columns(parts, turns, odd, alone, together, runs, others, columns)
+        return _Columns(parts, turns, tails, odd, alone, together, whole, others, all_needed, columns)
 
     return count
 
 
+def _slow_lines(layer: Layer, channels: Sequence[int]) -> tuple[int, int]:
+    """How many of the channels, by position, take longer to finish a sum: to shift it to the right, and to the left."""
+    arithmetic = expect(layer.operator, DepthwiseConv2dInt8).arithmetic
+    is_slow, is_right = ~dsp_finishes_fast(arithmetic), arithmetic.shift < 0
+    chosen = list(channels)
+    return int((is_slow & is_right)[chosen].sum()), int((is_slow & ~is_right)[chosen].sum())
+
+
+def _groups(rows: int, calls: int, together: int) -> int:
+    """How many times some rows are computed together, where each call has as many rows as the others."""
+    return calls * -(-rows // max(calls * together, 1))
+
+
 _DEPTHWISE_CONV2D = (
     "calls",
+    "groups",
     "rows",
-    "parts",
+    "prepared_blocks",
     "blocks",
     "lines",
     "line_turns_1",
     "line_turns_2",
+    "line_tails",
     "odd_lines",
+    "slow_turns",
     "records",
-    "border_runs",
-    "border_records",
+    "one_by_one_blocks",
+    "one_by_one_records",
     "few_channel_records",
 )
 
 
 def _depthwise_conv2d(layer: Layer, graph: Graph) -> Counter:
-    """Four channels of a part of a row at a time: records of two columns each, then each channel's line of outputs."""
+    """Four channels of a part of some rows at a time: weights, and for each row records and each channel's outputs."""
     window, _, _ = window_axes(layer, graph)
     channels = input_map(layer, graph)[2]
-    stride = window.stride[1]
+    stride, together = window.stride[1], dsp_rows(output_map(layer, graph)[1])
     blocks = -(-channels // _CHANNELS)
     lines = channels if channels < _CHANNELS else blocks * _CHANNELS
+    # The last four channels overlap those before them.
+    slow = sum(_slow_lines(layer, [*range(channels), *range(channels - _CHANNELS, lines - _CHANNELS)]))
     middle = _middle_rows(layer, graph)
     of_columns = _column_counter(layer, graph)
 
     def count(region: Region, calls: int) -> tuple[int, ...]:
         rows = region.rows
         row = of_columns(region.first_column, region.last_column)
+        groups = _groups(rows, calls, together)
         usual = middle[region.last_row] - middle[region.first_row] if channels >= _CHANNELS else 0
         unusual = rows - usual
-        records = rows * row.others + unusual * row.together
+        one_by_one = usual * row.others + unusual * row.needed
         return (
             calls,
+            groups,
             rows,
-            rows * row.parts,
+            groups * row.parts * blocks,
             rows * row.parts * blocks,
             rows * row.parts * lines,
             rows * row.turns * lines if stride == 1 else 0,
             rows * row.turns * lines if stride != 1 else 0,
+            rows * row.tails * lines,
             rows * row.odd * lines,
+            rows * row.turns * slow,
             usual * row.together * blocks,
-            (usual * row.runs + unusual * row.parts) * blocks,
-            records * blocks if channels >= _CHANNELS else 0,
-            records * blocks if channels < _CHANNELS else 0,
+            (usual * (row.parts - row.whole) + unusual * row.parts) * blocks,
+            one_by_one * blocks if channels >= _CHANNELS else 0,
+            one_by_one * blocks if channels < _CHANNELS else 0,
         )
 
     return count
@@ -140,14 +175,18 @@ def _depthwise_conv2d(layer: Layer, graph: Graph) -> Counter:
 
 _PACKED_DEPTHWISE = (
     "calls",
+    "groups",
     "rows",
-    "parts",
-    "blocks",
+    "prepared_blocks",
     "field_blocks",
     "unpacked_weight_fours",
+    "blocks",
     "lines",
     *(f"{kind}_turns_{stride}" for kind in ("byte", "field") for stride in (1, 2)),
+    "line_tails",
     "odd_byte_lines",
+    "right_turns",
+    "left_turns",
     "byte_records",
     "field_records",
     "border_records",
@@ -165,11 +204,13 @@ def _packed_depthwise(layer: Layer, graph: Graph) -> Counter:
     """As `_depthwise_conv2d`, but the last channels that don't fill four are a block of their own.
 
     Their records are made one by one where they have fewer bytes than four channels. Weights are unpacked once a call
-    or in every block. Outputs of 4 and 2 bits are packed from words, two pixels at a time, which is a part of a turn.
+    or with those of each block. Outputs of 4 and 2 bits are packed from words, two pixels at a time, which is a part of a turn.
     """
     window, _, _ = window_axes(layer, graph)
     source, target, weight_bits = layer.forms[0], layer.output_form, layer.operator.weight_bits
     channels, stride = source.channels, window.stride[1]
+    together = dsp_rows(output_map(layer, graph)[1])
+    to_the_right, to_the_left = _slow_lines(layer, range(channels))
     fours, few = divmod(channels, _CHANNELS)
     blocks = fours + (few > 0)
     # Few channels, and those of 4 bits, are loaded byte by byte.
@@ -188,8 +229,11 @@ def _packed_depthwise(layer: Layer, graph: Graph) -> Counter:
         rows = region.rows
         row = of_columns(region.first_column, region.last_column)
         usual = middle[region.last_row] - middle[region.first_row]
+        groups = _groups(rows, calls, together) * row.parts
         slow_blocks = blocks - made_blocks
-        parts, together = rows * row.parts, usual * row.together * made_blocks
+        parts = rows * row.parts
+        strips = usual * row.together * made_blocks
+        one_by_one = usual * row.others * blocks + usual * (row.needed - row.others) * slow_blocks
         turns = rows * row.turns * channels
         by_stride = (turns, 0) if stride == 1 else (0, turns)
         packed, few_packed = (0, 0) if in_bytes else (fours, int(few > 0))
@@ -199,18 +243,22 @@ def _packed_depthwise(layer: Layer, graph: Graph) -> Counter:
         made_fours = min(made_blocks, fours)
         return (
             calls,
+            groups,
             rows,
-            parts,
-            parts * blocks,
-            0 if weight_bits == 8 or unpacks else parts * blocks,
+            groups * blocks,
+            0 if weight_bits == 8 or unpacks else groups * blocks,
             calls * weights // _CHANNELS,
+            parts * blocks,
             parts * channels,
             *(by_stride if in_bytes else (0, 0)),
             *((0, 0) if in_bytes else by_stride),
+            rows * row.tails * channels,
             rows * row.odd * channels if in_bytes else 0,
-            together if source.bits == 8 else 0,
-            together if source.bits != 8 else 0,
-            rows * (row.others + row.together) * blocks - together,
+            rows * row.turns * to_the_right,
+            rows * row.turns * to_the_left,
+            strips if source.bits == 8 else 0,
+            strips if source.bits != 8 else 0,
+            one_by_one + (rows - usual) * row.needed * blocks,
             unusual_loads * made_blocks + loads * slow_blocks,
             made_fours * unusual_loads * four_loops
             + few_loops * (unusual_loads * (made_blocks - made_fours) + loads * slow_blocks),
@@ -248,14 +296,14 @@ def _middle_rows(layer: Layer, graph: Graph) -> tuple[int, ...]:
     return (0, *np.cumsum(middle & (upper | lower)).tolist())
 
 
-def _made_together(left: int, limit: int, width: int) -> int:
-    """Records of columns from `left` on that are made in one go: half of the first may be missing, and the last one."""
+def _made_together(left: int, limit: int, width: int) -> int | None:
+    """Records of columns from `left` on that are made in one go; half of the first may be missing, and of the last one.
+
+    None if none are. Those behind the map are made beforehand.
+    """
     last = min(limit, width)
     first = left + 2 if left < 0 else left
-    if left < -1 or first > last:
-        return 0
-    made = (left < 0) + (last - first) // 2 + (last - first) % 2
-    return made + ((last - first) % 2 == 0 and left + 2 * made < limit)
+    return None if left < -1 or first > last else (left < 0) + -(-(last - first) // 2)
 
 
 # Any windows.

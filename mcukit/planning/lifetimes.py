@@ -2,7 +2,8 @@
 """When each row of each map is alive: from the tick that computes it to the last tick that reads it.
 
 A tick is the computation of one row of one layer. Kernels work through their rows in ascending order and read nothing
-of an input row after its last reader, so that a later row may take its place, even within one call.
+of an input row after its last reader, so that a later row may take its place, even within one call. Where a kernel
+computes several rows at once, the first of their ticks writes all of them and the last one still reads for all.
 """
 
 from __future__ import annotations
@@ -139,15 +140,19 @@ class _Recorder:
     def run(self, calls: Sequence[Call]) -> None:
         for (stage, tile, layer), ticks in self._ticks(calls).items():
             number = list(self.stages[stage].regions).index(tile)
-            first, born = ticks[0][0], np.concatenate([np.arange(begin, end) for _, begin, end in ticks])
+            first, each = ticks[0][0], np.concatenate([np.arange(begin, end) for _, begin, end in ticks])
             if layer == INPUT:
-                self._write(self.maps[self.flow.model.input.name], 0, 0, born)
+                self._write(self.maps[self.flow.model.input.name], 0, 0, each, each)
                 continue
-            self._write(self.maps[self.flow.layers[layer].output], number, first, born)
+            together = self.flow.kernels[layer].rows_together
+            starts = [_group_starts(begin, end, together) for _, begin, end in ticks]
+            stops = [np.minimum(start + together, end) - 1 for start, (_, _, end) in zip(starts, ticks, strict=True)]
+            born, done = np.concatenate(starts), np.concatenate(stops)
+            self._write(self.maps[self.flow.layers[layer].output], number, first, born, done)
             for source in self.flow.sources[layer]:
-                self._read(self.maps[source.map], number, source, first, born)
+                self._read(self.maps[source.map], number, source, first, done)
             if self.flow.kernels[layer].scratch_bytes:
-                self.scratch.setdefault(layer, []).append(born)
+                self.scratch.setdefault(layer, []).append(each)
         for name in self.kept:
             for dies in self.maps[name].dies:
                 dies[:] = self.tick
@@ -166,17 +171,17 @@ class _Recorder:
         self.tick = tick
         return ticks
 
-    def _write(self, rows: _Rows, number: int, first: int, ticks: Ticks) -> None:
-        """Rows from `first` on are computed at these ticks."""
+    def _write(self, rows: _Rows, number: int, first: int, ticks: Ticks, done: Ticks) -> None:
+        """Rows from `first` on are computed from these ticks on, and complete after those of `done`."""
         instance = 0 if rows.whole else self._instance(rows, number)
         begin = first - rows.first_row[instance]
         born, dies = rows.born[instance][begin : begin + len(ticks)], rows.dies[instance][begin : begin + len(ticks)]
         # A row of a whole map is written by several tiles: it lives from the first on.
         np.copyto(born, ticks, where=(born < 0) | (born > ticks))
-        np.maximum(dies, ticks, out=dies)
+        np.maximum(dies, done, out=dies)
 
     def _read(self, rows: _Rows, number: int, source: Source, first: int, ticks: Ticks) -> None:
-        """A layer reads what its rows from `first` on need, at these ticks."""
+        """A layer reads what its rows from `first` on need, up to these ticks."""
         instance = 0 if rows.whole else self._instance(rows, number)
         dies = rows.dies[instance]
         needed = source.needs[first : first + len(ticks)]
@@ -203,6 +208,12 @@ class _Recorder:
         count = len(begins)
         cells = Cells(np.zeros(count, np.int64), np.full(count, size, np.int64), ticks[begins], ticks[ends])
         return BufferNeed((self.flow.layers[layer].name,), True, size, 0, 0, cells, float(len(ticks)))
+
+
+def _group_starts(begin: int, end: int, together: int) -> Ticks:
+    """For each tick of a call the first one of the rows that are computed together."""
+    ticks = np.arange(begin, end)
+    return ticks - (ticks - begin) % together
 
 
 @dataclass(eq=False)

@@ -74,6 +74,8 @@ class Kernel:
     constant_maps: constants that the kernel reads like feature maps: position among its inputs, data, (height, width,
         channels).
     in_place: input maps, by position, in whose memory the output may be written (same rows, byte for byte).
+    rows_together: how many rows of a call are computed at once, from its first row on: each of them may be written
+        before any other one has read all that it needs.
     """
 
     function: str
@@ -82,6 +84,7 @@ class Kernel:
     scratch_bytes: int = 0
     takes_scratch: bool = False
     in_place: tuple[int, ...] = ()
+    rows_together: int = 1
     constant_maps: tuple[tuple[int, ConstantArray, tuple[int, int, int]], ...] = ()
 
     @property

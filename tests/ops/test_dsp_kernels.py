@@ -19,9 +19,10 @@ from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import Range
 from mcukit.emulation.reference import run_reference
 from mcukit.graph.graph import Graph, Node, Tensor, map_shape
-from mcukit.ops.activation import RELU6, UNBOUNDED
+from mcukit.ops.activation import RELU, RELU6, UNBOUNDED
 from mcukit.ops.average_pool import AveragePool
 from mcukit.ops.conv2d import Conv2d
+from mcukit.ops.depthwise_conv2d import DepthwiseConv2dInt8
 from mcukit.ops.fully_connected import FullyConnected
 from mcukit.ops.max_pool import MaxPool
 from mcukit.ops.mean import Mean, MeanInt8
@@ -73,6 +74,11 @@ LONG = (
     *(depthwise(6, 37, 4, Window((5, size), pads=(2, 3, 2, 3)), seed=size) for size in (5, 7)),
     *(depthwise(6, 41, 6, Window((4, size), (1, 2), pads=(1, 3, 2, 3)), seed=size) for size in (5, 7)),
     depthwise(9, 40, 5, Window((3, 3), (2, 3), (1, 2), pads=(1, 2, 1, 2))),
+    # Outputs that finish fast, of every length of rows, and rows that are computed together or left over.
+    *(depthwise(4 + width % 5, width, 3 + width % 4, SAME3, seed=width, clamp=RELU) for width in range(1, 14)),
+    *(depthwise(9, width, 4, Window((3, 3), (2, 2), pads=(0, 0, 1, 1)), clamp=RELU6) for width in (*range(2, 14), 50)),
+    # Factors that differ from channel to channel.
+    *(depthwise(5, 26, 24, SAME3, seed=seed, clamp=RELU) for seed in range(4)),
 )
 POOL_WINDOWS = (
     ((5, 6), Window((2, 2), (2, 2))),
@@ -247,6 +253,17 @@ def test_the_cases_reach_every_path(everything: tuple[IntegerModel, np.ndarray])
         assert (shifts < 0).any()
         assert (shifts == 0).any()
         assert (shifts > 0).any()
+
+
+@pytest.mark.parametrize(("channel_bias", "function"), [(1 << 21, "mk_depthwise_conv2d_s8_dsp"), (1 << 25, "any")])
+def test_no_scaled_sum_overflows(channel_bias: int, function: str) -> None:
+    case = depthwise(5, 6, 3, SAME3, clamp=RELU)
+    model, _ = quantize_case(case, case_graph(case))
+    (operator,) = (layer.operator for layer in model.steps)
+    assert isinstance(operator, DepthwiseConv2dInt8)
+    arithmetic = replace(operator.arithmetic, folded_bias=np.array([0, channel_bias, 0]), shift=np.array([-7, -4, -20]))
+    kernel = replace(operator, arithmetic=arithmetic).dsp_kernel()
+    assert function.replace("any", "mk_depthwise_conv2d_any_s8_dsp") == kernel.function
 
 
 def test_every_case_on_the_host(tmp_path: Path) -> None:

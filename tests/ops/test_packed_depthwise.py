@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mcukit.calibration.ranges import Range
+from mcukit.ops.activation import RELU, RELU6
 from mcukit.ops.depthwise_conv2d import DepthwiseConv2dInt8
 from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
@@ -43,6 +44,9 @@ SHAPES = (
     depthwise(2, 4, 10, SAME3),
     depthwise(3, 3, 7, Window((3, 3))),
     depthwise(9, 8, 16, Window((3, 3), (2, 1), pads=(1, 1, 1, 1))),
+    # Outputs that finish fast, and rows of every length.
+    *(depthwise(5, width, 4 + width % 5, SAME3, seed=width, clamp=RELU) for width in range(1, 9)),
+    *(depthwise(7, 2 * width, 6, Window((3, 3), (2, 2), pads=(0, 0, 1, 1)), clamp=RELU6) for width in range(2, 7)),
     # So many channels that weights stay packed.
     depthwise(2, 2, 261, SAME3),
 )

@@ -19,6 +19,10 @@ from mcukit.planning.check import MOST_CONFLICTS, check_plan
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import DEFAULT_REGION, Halo, Place, Plan, Stage
 from mcukit.planning.planner import plan_of
+from mcukit.quantized.integer import with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
+from tests.ops.harness import case_graph, quantize_case
+from tests.ops.test_depthwise_conv2d import SAME3, depthwise
 from tests.planning.chain_network import LAYERS, chain_inputs, chain_network, edited, one_after_the_other
 from tests.planning.random_networks import random_inputs, random_network, random_stages
 
@@ -142,6 +146,30 @@ def test_memory_that_may_be_shared(edit: Edit) -> None:
     inputs = chain_inputs()
     expected = run_reference(FLOW.model, inputs).outputs[0]
     np.testing.assert_array_equal(run_planned_reference(FLOW.model, plan, inputs).outputs[0], expected)
+
+
+@pytest.mark.parametrize(("kernels", "behind"), [(KernelSet.PORTABLE, 2), (KernelSet.DSP, 5)])
+def test_rows_that_are_computed_together_need_the_input_of_all(kernels: KernelSet, behind: int) -> None:
+    case = depthwise(10, 12, 4, SAME3)
+    portable, inputs = quantize_case(case, case_graph(case))
+    flow = Dataflow(with_kernels(portable, kernels))
+    assert flow.kernels[0].rows_together == (4 if kernels is KernelSet.DSP else 1)
+    plan = plan_of(flow, (Stage(("output",)),))
+    rows = row_bytes(plan, "input")
+
+    def with_input(place: int) -> Plan:
+        maps = {"output": {"offset": 0}, "input": {"offset": place * rows}}
+        return edited(plan, maps=maps, scratch={"output": {"offset": 20 * rows}})
+
+    allowed, refused = with_input(behind), with_input(behind - 1)
+    expected = run_reference(flow.model, inputs).outputs[0]
+    check_plan(flow, allowed)
+    np.testing.assert_array_equal(run_planned_reference(flow.model, allowed, inputs).outputs[0], expected)
+    with pytest.raises(McukitError, match="would overwrite"):
+        check_plan(flow, refused)
+    assert not np.array_equal(run_planned_reference(flow.model, refused, inputs).outputs[0], expected)
+    used = flow.shape("input")[0] * rows + (behind - 1) * rows
+    assert plan.arena_bytes >= used
 
 
 def without(plan: Plan, name: str) -> Plan:

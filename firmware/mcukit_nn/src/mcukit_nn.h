@@ -14,7 +14,8 @@
  *   need. Nothing else of it is read. Padding begins where the whole map ends, wherever the tile does.
  * - Rows are computed in ascending order, each one completely before the next. While row y is computed, no row after it
  *   is written, and no input row before the first one that row y needs is read: an output row may take the place of
- *   input rows that nothing will read again.
+ *   input rows that nothing will read again. A kernel that says so computes some rows of a call together, as if they
+ *   were one: mk_depthwise_conv2d_s8_dsp.
  * - Scratch memory holds nothing from one call to the next: layers share it.
  */
 typedef struct mk_map {

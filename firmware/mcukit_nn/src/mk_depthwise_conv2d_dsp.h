@@ -4,7 +4,8 @@
  *
  * They go channel by channel along a row, so that the weights of a channel stay in registers. Before, the three input
  * rows of four channels are turned into pairs of 16 bits: of the first two rows in each column, and of two neighbouring
- * columns of the last row. Five multiplications of pairs are then an output. Maps of 8, 4 and 2 bits differ in how
+ * columns of the last row. Five multiplications of pairs are then an output. Some rows are computed together, because
+ * weights and factors of four channels have to be prepared once for all of them. Maps of 8, 4 and 2 bits differ in how
  * pairs are made of what they store and in how outputs are stored; weights in how pairs are made of them.
  */
 #ifndef MK_DEPTHWISE_CONV2D_DSP_H
@@ -28,45 +29,54 @@ MK_STATIC_ASSERT(MK_DEPTHWISE_DSP_CHANNELS * sizeof(mk_depthwise_record) == 48, 
 
 /*
  * One channel. weights: of the upper two rows by column, then of the last row of the columns 0 and 1, and 1 and 2.
- * right: the shift is -(right + 1). Assembly relies on the order of members, here and in the structs below.
+ * Where the multiplier is positive, outputs finish fast: the upper word of a sum times the multiplier, and the offset,
+ * is 2^MK_DEPTHWISE_FAST_SHIFT times the output and what rounds it when it is shifted out; `right` are three steps from
+ * an output to the next, because there is a register for that. Else the shift is -(right + 1), and multiplier and offset
+ * are those of mk_requantize_twice. Assembly relies on the order of members, here and in the structs below.
  */
 typedef struct mk_depthwise_channel {
     uint32_t weights[5];
-    int32_t bias;
-    uint32_t doubled;
-    int32_t right;
+    int32_t multiplier, offset, right, bias;
 } mk_depthwise_channel;
 
+#define MK_DEPTHWISE_FAST_SHIFT 10
+
+/* How many shifts to the right, from MK_DEPTHWISE_FAST_SHIFT - 1 down, leave scaled weights of so many bits 16 bits. */
+#define MK_DEPTHWISE_FAST_SHIFTS(weight_bits) (15u - (weight_bits))
+
 /*
- * Outputs of up to four channels. records: of the first channel, up to `end`, two outputs a turn. out: of bytes, the
- * first one, and step bytes from one to the next; of fields, words. offset: see mk_requantize_twice. odd: whether there
- * is one output more.
+ * Outputs of up to four channels. records: of the first channel, up to `end`, two outputs a turn, but up to `fours_end`
+ * four. out: of bytes, the first one, and step bytes from one to the next; of fields, words. odd: whether there is one
+ * output more. has_twos: whether there are outputs behind the last four.
  */
 typedef struct mk_depthwise_lines {
-    const mk_depthwise_record *records, *end;
+    const mk_depthwise_record *records;
     int8_t *out;
+    const mk_depthwise_record *fours_end;
     uint32_t step;
-    int32_t offset;
-    uint32_t odd, count;
+    const mk_depthwise_record *end;
+    uint32_t odd, has_twos, count;
     mk_depthwise_channel channels[MK_DEPTHWISE_DSP_CHANNELS];
 } mk_depthwise_lines;
 
 /*
  * Records of four channels of whole columns, and of one before and behind them: of the one before the first column is
- * beyond the map, of the one behind the second, or with a has_right of 2 both. rows: where the first record begins;
- * step: bytes of a pixel; end: of the whole columns' records; beyond: a word full of zero points.
+ * beyond the map, of the one behind the second. step: bytes of a pixel; end: of the whole
+ * columns' records; beyond: a word full of zero points. odd: whether the number of records up to `end` is odd.
  */
 typedef struct mk_depthwise_strip {
-    const int8_t *rows[3];
     uint32_t step;
     mk_depthwise_record *out, *end;
-    uint32_t beyond, has_left, has_right;
+    uint32_t beyond, has_left, has_right, odd;
 } mk_depthwise_strip;
 
 typedef struct mk_depthwise_dsp_layer mk_depthwise_dsp_layer;
 
-/* Makes the records of a strip; there is one for three rows, one for the lower two and one for the upper two. */
-typedef void mk_depthwise_make(const mk_depthwise_strip *strip);
+/*
+ * Makes the records of a strip; there is one for three rows, one for the lower two and one for the upper two. rows: where
+ * the first record begins, `offset` bytes before.
+ */
+typedef void mk_depthwise_make(const mk_depthwise_strip *strip, const int8_t *const rows[3], uint32_t offset);
 typedef mk_depthwise_make *const mk_depthwise_makers[3];
 
 /* Four channels of a pixel as bytes, or `count` of them, those behind being anything. */
@@ -90,6 +100,8 @@ typedef void mk_depthwise_pack(const uint32_t *words, uint32_t count, uint32_t p
  * weight_step: bytes of 8-bit weights from a tap to the next, words of others.
  * pack: null where outputs are bytes. words: 4 for every two outputs that are computed together.
  * beyond: a word full of zero points as the input stores them.
+ * offset: 2 * zero point of the output + 1. fast_shifts: MK_DEPTHWISE_FAST_SHIFTS of the weights.
+ * rounds_negative: whether outputs may be less than the zero point.
  */
 struct mk_depthwise_dsp_layer {
     const mk_window *window;
@@ -104,9 +116,9 @@ struct mk_depthwise_dsp_layer {
     mk_depthwise_prepare *prepare;
     mk_depthwise_compute *compute;
     mk_depthwise_pack *pack;
-    uint32_t stride, channels, bits, output_bits, pixel_bytes, out_step, weight_step, beyond;
+    uint32_t stride, channels, bits, output_bits, pixel_bytes, out_step, weight_step, beyond, fast_shifts;
     int32_t offset, minimum, maximum;
-    bool overlaps;
+    bool overlaps, rounds_negative;
 };
 
 /* Convolution of rows [first_row, last_row) of the output. */
@@ -126,6 +138,27 @@ mk_depthwise_prepare mk_depthwise_prepare_bytes;
  */
 extern mk_depthwise_computers mk_depthwise_compute_8, mk_depthwise_compute_4, mk_depthwise_compute_2;
 mk_depthwise_pack mk_depthwise_pack_4, mk_depthwise_pack_2;
+
+/* Scales pairs of weights by 2^bits. Signs of the lower half reach into the upper one and are taken out there. */
+static inline void mk_depthwise_scale(uint32_t weights[5], uint32_t bits)
+{
+    const uint32_t signs = ((1u << bits) - 1) << 16;
+#if MK_DSP_INSTRUCTIONS
+#define MK_SCALE(pair) \
+    "lsl    " pair ", " pair ", %1\n" \
+    "bic    " pair ", " pair ", %2\n"
+    __asm__ volatile("ldm    %0, {r3, r4, r5, r6, r8}\n" MK_SCALE("r3") MK_SCALE("r4") MK_SCALE("r5") MK_SCALE("r6")
+                         MK_SCALE("r8") "stm    %0, {r3, r4, r5, r6, r8}\n"
+                     :
+                     : "r"(weights), "r"(bits), "r"(signs)
+                     : "r3", "r4", "r5", "r6", "r8", "memory");
+#undef MK_SCALE
+#else
+    for (uint32_t i = 0; i < 5; ++i) {
+        weights[i] = weights[i] << bits & ~signs;
+    }
+#endif
+}
 
 /* The pairs of two words, a and b, of four channels: `store(channel, pair)` for each. */
 #define MK_FOR_PAIRS(a, b, store) \

@@ -22,173 +22,252 @@ static inline void pack_pair(const uint32_t *words, uint32_t count, bool is_one,
 
 #if MK_DSP_INSTRUCTIONS
 
-MK_STATIC_ASSERT(offsetof(mk_depthwise_lines, out) == 8 && offsetof(mk_depthwise_lines, step) == 12 &&
-                     offsetof(mk_depthwise_lines, offset) == 16 && offsetof(mk_depthwise_lines, odd) == 20 &&
-                     offsetof(mk_depthwise_lines, count) == 24 && offsetof(mk_depthwise_lines, channels) == 28 &&
-                     offsetof(mk_depthwise_channel, bias) == 20 && offsetof(mk_depthwise_channel, doubled) == 24 &&
-                     sizeof(mk_depthwise_channel) == 32,
+MK_STATIC_ASSERT(offsetof(mk_depthwise_lines, out) == 4 && offsetof(mk_depthwise_lines, fours_end) == 8 &&
+                     offsetof(mk_depthwise_lines, step) == 12 && offsetof(mk_depthwise_lines, end) == 16 &&
+                     offsetof(mk_depthwise_lines, odd) == 20 && offsetof(mk_depthwise_lines, has_twos) == 24 &&
+                     offsetof(mk_depthwise_lines, count) == 28 && offsetof(mk_depthwise_lines, channels) == 32 &&
+                     offsetof(mk_depthwise_channel, multiplier) == 20 &&
+                     offsetof(mk_depthwise_channel, offset) == 24 && offsetof(mk_depthwise_channel, right) == 28 &&
+                     offsetof(mk_depthwise_channel, bias) == 32 && sizeof(mk_depthwise_channel) == 36,
                  members_are_where_the_assembly_expects_them);
 
 /*
- * r0 and r1 are the sums of two neighbouring outputs, r2 to r4 a record, r5 to r9 weights, r10 records, r11 out, r12
- * step, lr offset. From sp: 0 bias, 4 doubled, 8 right, 12 end, 16 whether an odd output is to come; and for the next
- * channel: 20 records, 24 end, 28 out; 32 step, 36 offset, 40 odd, 44 channels left, 48 the next channel, 52 r7, which
- * may be the frame pointer. next_line: bytes from the outputs of a channel to those of the next.
+ * r0 to r3 are the sums of neighbouring outputs, r3 the bias before it is the last sum; r4, r12 and lr a record and
+ * then factors; r5 to r9 weights, r10 records, r11 out. From sp: 0 multiplier, 4 offset, 8 right, 12 bias; 16 the end
+ * of turns of four outputs, 20 step, 24 end; 28 records and 32 out of the next channel; 36 that channel, 40 where
+ * channels end; 44 whether there are turns of two; 48 odd, negative while that output is computed; 52 step, 56 r7,
+ * which may be the frame pointer. next_line: bytes from the outputs of a channel to those of the next.
  */
+#define BEGIN_LINES \
+    "sub    sp, sp, #64\n" \
+    "str    r7, [sp, #56]\n" \
+    "ldm    r0!, {r1, r2, r3, r4, r5, r6, r7, r8}\n" \
+    "mov    r9, #36\n" \
+    "mla    r8, r8, r9, r0\n" \
+    "sub    r3, r3, #12\n" \
+    "sub    r5, r5, #12\n" \
+    "strd   r3, r4, [sp, #16]\n" \
+    "strd   r5, r1, [sp, #24]\n" \
+    "str    r2, [sp, #32]\n" \
+    "strd   r8, r7, [sp, #40]\n" \
+    "strd   r6, r4, [sp, #48]\n"
 #define BEGIN_LINE(next_line) \
-    "sub    sp, sp, #56\n" \
-    "str    r7, [sp, #52]\n" \
-    "ldm    r0!, {r1, r2, r3, r4, r5, r6, r7}\n" \
-    "add    r8, sp, #20\n" \
-    "stm    r8, {r1, r2, r3, r4, r5, r6, r7}\n" \
-    "mov    lr, r5\n" \
     "1:\n" \
     "ldm    r0!, {r5, r6, r7, r8, r9}\n" \
-    "ldm    r0!, {r1, r2, r3}\n" \
-    "str    r0, [sp, #48]\n" \
-    "ldrd   r10, r4, [sp, #20]\n" \
-    "ldrd   r11, r12, [sp, #28]\n" \
-    "ldr    r0, [sp, #40]\n" \
+    "ldm    r0!, {r1, r2, r3, r4}\n" \
     "stm    sp, {r1, r2, r3, r4}\n" \
-    "str    r0, [sp, #16]\n" \
-    "add    r0, r10, #12\n" \
-    "add    r4, r4, #12\n" \
-    "strd   r0, r4, [sp, #20]\n" \
-    "add    r0, r11, #" next_line "\n" \
-    "str    r0, [sp, #28]\n"
+    "str    r0, [sp, #36]\n" \
+    "add    r0, sp, #16\n" \
+    "ldm    r0, {r2, r3, r4, r10, r11}\n" \
+    "adds   r2, r2, #12\n" \
+    "adds   r4, r4, #12\n" \
+    "add    r12, r10, #12\n" \
+    "add    lr, r11, #" next_line "\n" \
+    "stm    r0, {r2, r3, r4, r12, lr}\n"
 
-/* mk_requantize_to_byte or the same to a field of both sums, for shifts to the right and to the left. */
-#define FINISH(saturate) \
-    "ldrd   r2, r3, [sp, #4]\n" \
-    "smmlar r0, r0, r2, r0\n" \
-    "smmlar r1, r1, r2, r1\n" \
-    "add    r0, r0, r0, asr #31\n" \
-    "add    r1, r1, r1, asr #31\n" \
-    "asrs   r0, r0, r3\n" \
-    "asrs   r1, r1, r3\n" \
-    "add    r0, r0, lr\n" \
-    "add    r1, r1, lr\n" \
-    saturate("r0", ", asr #1") \
-    saturate("r1", ", asr #1")
-#define FINISH_LEFT(saturate) \
-    "ldrd   r2, r3, [sp, #4]\n" \
-    "mvn    r3, r3\n" \
-    "lsls   r0, r0, r3\n" \
-    "lsls   r1, r1, r3\n" \
-    "and    r3, r0, r2, asr #31\n" \
-    "smmlar r0, r0, r2, r3\n" \
-    "and    r3, r1, r2, asr #31\n" \
-    "smmlar r1, r1, r2, r3\n" \
-    "add    r0, r0, lr, asr #1\n" \
-    "add    r1, r1, lr, asr #1\n" \
-    saturate("r0", "") \
-    saturate("r1", "")
-#define TO_BYTE(sum, shift) "ssat   " sum ", #8, " sum shift "\n"
-#define TO_4_BITS(sum, shift) "usat   " sum ", #4, " sum shift "\n"
-#define TO_2_BITS(sum, shift) "usat   " sum ", #2, " sum shift "\n"
+/* Sums of two outputs side by side: what one record of two columns and what the next one adds. */
+#define BEGIN_BOTH(a, b) \
+    "smlad  " a ", r4, r5, r3\n" \
+    "smlad  " a ", r12, r6, " a "\n" \
+    "smlad  " a ", lr, r8, " a "\n" \
+    "smlad  " b ", r12, r5, r3\n" \
+    "smlatb " b ", lr, r8, " b "\n"
+#define END_BOTH(a, b) \
+    "smlad  " a ", r4, r7, " a "\n" \
+    "smlabt " a ", lr, r9, " a "\n" \
+    "smlad  " b ", r4, r6, " b "\n" \
+    "smlad  " b ", r12, r7, " b "\n" \
+    "smlad  " b ", lr, r9, " b "\n"
 
-/* The next turn of bytes; the lone last output is stored over the one behind it. `bytes`: of the records of a turn. */
-#define NEXT_BYTES(bytes, turn) \
-    "ldr    r4, [sp, #12]\n" \
+/* The same of one output, where records have no more than their column in common. */
+#define BEGIN_ONE(a) \
+    "smlad  " a ", r4, r5, r3\n" \
+    "smlad  " a ", r12, r6, " a "\n" \
+    "smlad  " a ", lr, r8, " a "\n"
+#define END_ONE(a) \
+    "smlad  " a ", r4, r7, " a "\n" \
+    "smlabt " a ", lr, r9, " a "\n"
+
+#define FIRST_RECORD \
+    "ldr    r3, [sp, #12]\n" \
+    "ldm    r10, {r4, r12, lr}\n"
+#define NEXT_RECORD \
+    "add    r10, r10, #48\n" \
+    "ldm    r10, {r4, r12, lr}\n"
+
+/* Sums of two and of four outputs. The bias is in the register of the last one: its sum begins last. */
+#define TWO_WITH_STRIDE_1 FIRST_RECORD BEGIN_BOTH("r0", "r1") NEXT_RECORD END_BOTH("r0", "r1")
+#define FOUR_WITH_STRIDE_1 TWO_WITH_STRIDE_1 BEGIN_BOTH("r2", "r3") NEXT_RECORD END_BOTH("r2", "r3")
+#define TWO_WITH_STRIDE_2 \
+    FIRST_RECORD BEGIN_ONE("r0") NEXT_RECORD END_ONE("r0") BEGIN_ONE("r1") NEXT_RECORD END_ONE("r1")
+#define FOUR_WITH_STRIDE_2 \
+    TWO_WITH_STRIDE_2 BEGIN_ONE("r2") NEXT_RECORD END_ONE("r2") BEGIN_ONE("r3") NEXT_RECORD END_ONE("r3")
+
+#define EACH_OF_2(f) f("r0") f("r1")
+#define EACH_OF_4(f) EACH_OF_2(f) f("r2") f("r3")
+
+/* Outputs of sums; `each`: EACH_OF_2 or EACH_OF_4. */
+#define FACTORS "ldm    sp, {r4, r12, lr}\n"
+#define MULTIPLY_FAST(sum) "smmla  " sum ", " sum ", r4, r12\n"
+#define FINISH_FAST(each, saturate) FACTORS each(MULTIPLY_FAST) each(saturate##_SHIFTED_BY_10)
+
+/* mk_requantize_to_byte or the same to a field, for shifts to the right and to the left. */
+#define MULTIPLY(sum) "smmlar " sum ", " sum ", r4, " sum "\n"
+#define ROUND_TIES(sum) "add    " sum ", " sum ", " sum ", asr #31\n"
+#define SHIFT(sum) "asr    " sum ", " sum ", lr\n"
+#define ADD_OFFSET(sum) "add    " sum ", " sum ", r12\n"
+#define FINISH_RIGHT(each, saturate) \
+    FACTORS each(MULTIPLY) each(ROUND_TIES) each(SHIFT) each(ADD_OFFSET) each(saturate##_SHIFTED_BY_1)
+#define MULTIPLY_LEFT(sum) \
+    "lsl    " sum ", " sum ", lr\n" \
+    "and    r12, " sum ", r4, asr #31\n" \
+    "smmlar " sum ", " sum ", r4, r12\n"
+#define ADD_HALF_OFFSET(sum) "add    " sum ", " sum ", r12, asr #1\n"
+#define FINISH_LEFT(each, saturate) \
+    FACTORS \
+    "mvn    lr, lr\n" \
+    each(MULTIPLY_LEFT) \
+    "ldr    r12, [sp, #4]\n" \
+    each(ADD_HALF_OFFSET) each(saturate)
+
+#define TO_BYTE(sum) "ssat   " sum ", #8, " sum "\n"
+#define TO_BYTE_SHIFTED_BY_1(sum) "ssat   " sum ", #8, " sum ", asr #1\n"
+#define TO_BYTE_SHIFTED_BY_10(sum) "ssat   " sum ", #8, " sum ", asr #10\n"
+#define TO_4_BITS(sum) "usat   " sum ", #4, " sum "\n"
+#define TO_4_BITS_SHIFTED_BY_1(sum) "usat   " sum ", #4, " sum ", asr #1\n"
+#define TO_4_BITS_SHIFTED_BY_10(sum) "usat   " sum ", #4, " sum ", asr #10\n"
+#define TO_2_BITS(sum) "usat   " sum ", #2, " sum "\n"
+#define TO_2_BITS_SHIFTED_BY_1(sum) "usat   " sum ", #2, " sum ", asr #1\n"
+#define TO_2_BITS_SHIFTED_BY_10(sum) "usat   " sum ", #2, " sum ", asr #10\n"
+
+/* lr: of those that finish fast, three steps. */
+#define STORE_4_BYTES_FAST \
+    "ldrd   r4, r12, [sp, #16]\n" \
+    "strb   r0, [r11]\n" \
+    "strb   r1, [r11, r12]\n" \
+    "strb   r2, [r11, r12, lsl #1]\n" \
+    "strb   r3, [r11, lr]\n" \
+    "add    r11, r11, r12, lsl #2\n"
+#define STORE_4_BYTES \
+    "ldrd   r4, r12, [sp, #16]\n" \
+    "strb   r0, [r11]\n" \
+    "strb   r1, [r11, r12]\n" \
+    "add    r11, r11, r12, lsl #1\n" \
+    "strb   r2, [r11]\n" \
+    "strb   r3, [r11, r12]\n" \
+    "add    r11, r11, r12, lsl #1\n"
+
+/* The lone last output is stored over the one behind it. */
+#define STORE_2_BYTES \
+    "ldrd   r12, r4, [sp, #20]\n" \
     "strb   r1, [r11, r12]\n" \
     "strb   r0, [r11]\n" \
-    "add    r11, r11, r12, lsl #1\n" \
-    "cmp    r10, r4\n" \
-    "bne    " turn "b\n" \
-    "ldr    r2, [sp, #16]\n" \
-    "cmp    r2, #0\n" \
-    "beq.w  4f\n" \
-    "movs   r2, #0\n" \
-    "str    r2, [sp, #16]\n" \
-    "mov    r12, r2\n" \
-    "add    r4, r4, #" bytes "\n" \
-    "str    r4, [sp, #12]\n" \
-    "b      " turn "b\n"
+    "add    r11, r11, r12, lsl #1\n"
 
-/* The next turn of fields. A lone last output has another one beside it, which nobody reads. */
-#define NEXT_FIELDS(bytes, turn) \
-    "ldr    r4, [sp, #12]\n" \
+/* A lone last output has another one beside it, which nobody reads. */
+#define STORE_4_FIELDS \
+    "ldr    r4, [sp, #16]\n" \
     "pkhbt  r0, r0, r1, lsl #16\n" \
+    "pkhbt  r2, r2, r3, lsl #16\n" \
     "str    r0, [r11], #16\n" \
-    "cmp    r10, r4\n" \
-    "bne    " turn "b\n" \
-    "b      4f\n"
+    "str    r2, [r11], #16\n"
+#define STORE_4_FIELDS_FAST STORE_4_FIELDS
+#define STORE_2_FIELDS \
+    "ldr    r4, [sp, #24]\n" \
+    "pkhbt  r0, r0, r1, lsl #16\n" \
+    "str    r0, [r11], #16\n"
 
-#define LINES(products, bytes, next_line, saturate, next_turn) \
+/* Outputs of one channel by turns of four, and then by turns of two. r2: where turns of four end. */
+#define FOURS(products, finish, saturate, store) \
+    "cmp    r10, r2\n" \
+    "beq    3f\n" \
+    "2:\n" products finish(EACH_OF_4, saturate) store \
+    "cmp    r10, r4\n" \
+    "bne    2b\n" \
+    "ldr    r2, [sp, #44]\n" \
+    "cmp    r2, #0\n" \
+    "beq    4f\n" \
+    "3:\n"
+#define TWOS(products, finish, saturate, store) \
+    "ldr    r4, [sp, #24]\n" \
+    "cmp    r10, r4\n" \
+    "beq    3f\n" \
+    "2:\n" products finish(EACH_OF_2, saturate) store \
+    "cmp    r10, r4\n" \
+    "blo    2b\n" \
+    "3:\n" \
+    "ldr    r2, [sp, #48]\n" \
+    "cmp    r2, #0\n" \
+    "beq    4f\n" \
+    "rsbs   r2, r2, #0\n" \
+    "str    r2, [sp, #48]\n" \
+    "ite    mi\n" \
+    "movmi  r3, #0\n" \
+    "ldrpl  r3, [sp, #52]\n" \
+    "str    r3, [sp, #20]\n" \
+    "bmi    2b\n"
+
+#define LINES(stride, next_line, saturate, kind) \
+    BEGIN_LINES \
     BEGIN_LINE(next_line) \
+    "cmp    r1, #0\n" \
+    "ble    5f\n" \
+    FOURS(FOUR_WITH_STRIDE_##stride, FINISH_FAST, saturate, STORE_4_##kind##_FAST) \
+    TWOS(TWO_WITH_STRIDE_##stride, FINISH_FAST, saturate, STORE_2_##kind) \
+    "b      4f\n" \
+    "5:\n" \
+    "ldr    r3, [sp, #8]\n" \
     "cmp    r3, #0\n" \
-    "blt    3f\n" \
-    "2:\n" products FINISH(saturate) next_turn(bytes, "2") \
-    "3:\n" products FINISH_LEFT(saturate) next_turn(bytes, "3") \
+    "blt    6f\n" \
+    FOURS(FOUR_WITH_STRIDE_##stride, FINISH_RIGHT, saturate, STORE_4_##kind) \
+    TWOS(TWO_WITH_STRIDE_##stride, FINISH_RIGHT, saturate, STORE_2_##kind) \
+    "b      4f\n" \
+    "6:\n" \
+    TWOS(TWO_WITH_STRIDE_##stride, FINISH_LEFT, saturate, STORE_2_##kind) \
     "4:\n" \
-    "ldrd   r2, r0, [sp, #44]\n" \
-    "subs   r2, r2, #1\n" \
-    "str    r2, [sp, #44]\n" \
-    "bne.w  1b\n" \
-    "ldr    r7, [sp, #52]\n" \
-    "add    sp, sp, #56\n"
+    "ldrd   r0, r1, [sp, #36]\n" \
+    "cmp    r0, r1\n" \
+    "bne    1b\n" \
+    "ldr    r7, [sp, #56]\n" \
+    "add    sp, sp, #64\n"
 
 #define LINE_CLOBBERS \
     "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory"
 
-#define PRODUCTS_OF_STRIDE_1 \
-    "ldr    r1, [sp]\n" \
-    "ldm    r10, {r2, r3, r4}\n" \
-    "smlad  r0, r2, r5, r1\n" \
-    "smlad  r1, r3, r5, r1\n" \
-    "smlad  r0, r3, r6, r0\n" \
-    "smlad  r0, r4, r8, r0\n" \
-    "smlatb r1, r4, r8, r1\n" \
-    "add    r10, r10, #48\n" \
-    "ldm    r10, {r2, r3, r4}\n" \
-    "smlad  r0, r2, r7, r0\n" \
-    "smlad  r1, r2, r6, r1\n" \
-    "smlad  r1, r3, r7, r1\n" \
-    "smlabt r0, r4, r9, r0\n" \
-    "smlad  r1, r4, r9, r1\n"
-
-#define PRODUCTS_OF_STRIDE_2 \
-    "ldr    r1, [sp]\n" \
-    "ldm    r10, {r2, r3, r4}\n" \
-    "smlad  r0, r2, r5, r1\n" \
-    "smlad  r0, r3, r6, r0\n" \
-    "smlad  r0, r4, r8, r0\n" \
-    "add    r10, r10, #48\n" \
-    "ldm    r10, {r2, r3, r4}\n" \
-    "smlad  r0, r2, r7, r0\n" \
-    "smlad  r1, r2, r5, r1\n" \
-    "smlad  r1, r3, r6, r1\n" \
-    "smlabt r0, r4, r9, r0\n" \
-    "smlad  r1, r4, r8, r1\n" \
-    "ldr    r2, [r10, #48]!\n" \
-    "ldr    r4, [r10, #8]\n" \
-    "smlad  r1, r2, r7, r1\n" \
-    "smlabt r1, r4, r9, r1\n"
-
-#define COMPUTE(name, products, bytes, next_line, saturate, next_turn) \
-    static void name(const mk_depthwise_lines *l) \
+#define COMPUTE(bits, stride, next_line, saturate, kind) \
+    static void compute_##bits##_with_stride_##stride(const mk_depthwise_lines *l) \
     { \
         register const mk_depthwise_lines *r0 __asm__("r0") = l; \
-        __asm__ volatile(LINES(products, bytes, next_line, saturate, next_turn) : "+r"(r0) : : LINE_CLOBBERS); \
+        __asm__ volatile(LINES(stride, next_line, saturate, kind) : "+r"(r0) : : LINE_CLOBBERS); \
     }
-#define COMPUTE_BITS(bits, next_line, saturate, next_turn) \
-    COMPUTE(compute_##bits##_with_stride_1, PRODUCTS_OF_STRIDE_1, "48", next_line, saturate, next_turn) \
-    COMPUTE(compute_##bits##_with_stride_2, PRODUCTS_OF_STRIDE_2, "96", next_line, saturate, next_turn)
+#define COMPUTE_BITS(bits, next_line, saturate, kind) \
+    COMPUTE(bits, 1, next_line, saturate, kind) \
+    COMPUTE(bits, 2, next_line, saturate, kind)
 
-COMPUTE_BITS(8, "1", TO_BYTE, NEXT_BYTES)
-COMPUTE_BITS(4, "4", TO_4_BITS, NEXT_FIELDS)
-COMPUTE_BITS(2, "4", TO_2_BITS, NEXT_FIELDS)
+COMPUTE_BITS(8, "1", TO_BYTE, BYTES)
+COMPUTE_BITS(4, "4", TO_4_BITS, FIELDS)
+COMPUTE_BITS(2, "4", TO_2_BITS, FIELDS)
 
-/* Packs two pixels at a time, all four channels of them; where it ends. */
+/* The next two pixels, all four channels of them, into r4, one in each half. */
+#define PACK_TWO(bits, two_fields) \
+    "ldm    %0!, {r4, r5, r6, r8}\n" \
+    "orr    r4, r4, r5, lsl #" bits "\n" \
+    "orr    r6, r6, r8, lsl #" bits "\n" \
+    "orr    r4, r4, r6, lsl #" two_fields "\n"
+
+/* Packs two pixels at a time, by turns of four pixels, and then two more; where it ends. */
 #define PACK_PAIRS(name, bits, two_fields, store) \
     static inline int8_t *name(const uint32_t *words, uint32_t pairs, uint32_t step, int8_t *out) \
     { \
         const uint32_t *const end = words + MK_DEPTHWISE_DSP_CHANNELS * pairs; \
-        __asm__ volatile("1:\n" \
-                         "ldm    %0!, {r4, r5, r6, r8}\n" \
-                         "orr    r4, r4, r5, lsl #" bits "\n" \
-                         "orr    r6, r6, r8, lsl #" bits "\n" \
-                         "orr    r4, r4, r6, lsl #" two_fields "\n" \
+        __asm__ volatile("lsls   r4, %4, #31\n" \
+                         "bne    2f\n" \
+                         "1:\n" PACK_TWO(bits, two_fields) \
+                         store " r4, [%1]\n" \
+                         "lsr    r4, r4, #16\n" \
+                         store " r4, [%1, %2]\n" \
+                         "add    %1, %1, %2, lsl #1\n" \
+                         "2:\n" PACK_TWO(bits, two_fields) \
                          store " r4, [%1]\n" \
                          "lsr    r4, r4, #16\n" \
                          store " r4, [%1, %2]\n" \
@@ -196,7 +275,7 @@ COMPUTE_BITS(2, "4", TO_2_BITS, NEXT_FIELDS)
                          "cmp    %0, %3\n" \
                          "bne    1b\n" \
                          : "+r"(words), "+r"(out) \
-                         : "r"(step), "r"(end) \
+                         : "r"(step), "r"(end), "r"(pairs) \
                          : "r4", "r5", "r6", "r8", "cc", "memory"); \
         return out; \
     }
@@ -238,6 +317,15 @@ static turn sum_turn(const mk_depthwise_channel *c, const mk_depthwise_record *r
     return t;
 }
 
+/* The output of a sum, but for its saturation. */
+static int32_t finish(const mk_depthwise_channel *c, int32_t sum)
+{
+    if (c->multiplier > 0) {
+        return ((int32_t)(((int64_t)sum * c->multiplier) >> 32) + c->offset) >> MK_DEPTHWISE_FAST_SHIFT;
+    }
+    return mk_requantize_twice(sum, (uint32_t)c->multiplier, -c->right - 1, c->offset) >> 1;
+}
+
 static void compute_bytes(const mk_depthwise_lines *l, uint32_t stride)
 {
     for (uint32_t k = 0; k < l->count; ++k) {
@@ -248,11 +336,11 @@ static void compute_bytes(const mk_depthwise_lines *l, uint32_t stride)
         for (; r != end; r += step, out += 2 * l->step) {
             const turn t = sum_turn(c, r, stride);
             /* A lone output is stored over the one behind it. */
-            out[l->step] = mk_requantize_to_byte(t.second, c->doubled, -c->right - 1, l->offset);
-            *out = mk_requantize_to_byte(t.first, c->doubled, -c->right - 1, l->offset);
+            out[l->step] = (int8_t)mk_to_byte(finish(c, t.second));
+            *out = (int8_t)mk_to_byte(finish(c, t.first));
         }
         if (l->odd != 0) {
-            *out = mk_requantize_to_byte(sum_turn(c, r, stride).first, c->doubled, -c->right - 1, l->offset);
+            *out = (int8_t)mk_to_byte(finish(c, sum_turn(c, r, stride).first));
         }
     }
 }
@@ -265,9 +353,10 @@ static void compute_fields(const mk_depthwise_lines *l, uint32_t stride, uint32_
         const mk_depthwise_record *r = l->records + k, *const end = l->end + k;
         for (int8_t *out = l->out + k * sizeof(uint32_t); r != end; r += step, out += 4 * sizeof(uint32_t)) {
             const turn t = sum_turn(c, r, stride);
-            const int32_t first = mk_requantize_twice(t.first, c->doubled, -c->right - 1, l->offset);
-            const int32_t second = mk_requantize_twice(t.second, c->doubled, -c->right - 1, l->offset);
-            mk_store_word(out, mk_low_halves(mk_halve_to_field(first, bits), mk_halve_to_field(second, bits)));
+            const int32_t most = (1 << bits) - 1;
+            const uint32_t first = (uint32_t)mk_clamp(finish(c, t.first), 0, most);
+            const uint32_t second = (uint32_t)mk_clamp(finish(c, t.second), 0, most);
+            mk_store_word(out, mk_low_halves(first, second));
         }
     }
 }

@@ -6,8 +6,9 @@
 
 #if MK_DSP_INSTRUCTIONS
 
-MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwise_strip, out) == 16 &&
-                     offsetof(mk_depthwise_strip, beyond) == 24 && offsetof(mk_depthwise_strip, has_right) == 32,
+MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, out) == 4 && offsetof(mk_depthwise_strip, end) == 8 &&
+                     offsetof(mk_depthwise_strip, beyond) == 12 && offsetof(mk_depthwise_strip, has_left) == 16 &&
+                     offsetof(mk_depthwise_strip, has_right) == 20 && offsetof(mk_depthwise_strip, odd) == 24,
                  members_are_where_the_assembly_expects_them);
 
 /*
@@ -24,9 +25,6 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwi
     "add    " row ", " row ", r3, lsl #1\n"
 #define LOAD_FIRST(ldr, row, first, second) \
     ldr " " first ", [" row "]\n" \
-    "mov    " second ", r4\n"
-#define LOAD_NONE(ldr, row, first, second) \
-    "mov    " first ", r4\n" \
     "mov    " second ", r4\n"
 #define LOAD_BEYOND(first, second) \
     "ldr    " first ", [sp, #4]\n" \
@@ -84,31 +82,46 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwi
     SPLIT_FIELD(", lsr #" shift3)
 
 /*
- * r12 is out. From sp: 0 end, 4 beyond, 8 and 12 whether there is half a record to the left and to the right.
+ * r12 is out. From sp: 0 end, 4 beyond, 8 and 12 whether there is half a record to the left and to the right, 16 odd.
+ * A turn makes two records; where their number is odd, the first turn makes the second one only.
  */
-#define MAKE_RECORDS(name, rows, ldr, mask, split) \
-    static __attribute__((noinline)) void name(const mk_depthwise_strip *strip) \
+#define MAKE_RECORDS(name, existing, ldr, mask, split) \
+    static __attribute__((noinline)) void name(const mk_depthwise_strip *strip, const int8_t *const rows[3], \
+                                               uint32_t offset) \
     { \
         register const mk_depthwise_strip *r0 __asm__("r0") = strip; \
+        register const int8_t *const *r1 __asm__("r1") = rows; \
+        register uint32_t r2 __asm__("r2") = offset; \
         __asm__ volatile( \
             "push   {r7}\n" \
-            "ldr    r3, [r0, #12]\n" \
-            "ldr    r12, [r0, #16]\n" \
-            "ldrd   r5, r4, [r0, #20]\n" \
-            "ldrd   r6, r7, [r0, #28]\n" \
-            "ldm    r0, {r0, r1, r2}\n" \
-            "mov    r8, r5\n" \
-            "mov    r5, r4\n" \
-            "push   {r5, r6, r7}\n" \
-            "push   {r8}\n" \
+            "ldm    r0!, {r3, r12}\n" \
+            "ldm    r0, {r5, r6, r7, r8, r9}\n" \
+            "push   {r5, r6, r7, r8, r9}\n" \
+            "mov    r4, r6\n" \
+            "mov    lr, r2\n" \
+            "ldm    r1, {r0, r1, r2}\n" \
+            "add    r0, r0, lr\n" \
+            "add    r1, r1, lr\n" \
+            "add    r2, r2, lr\n" \
             mask \
-            "cmp    r6, #0\n" \
+            "cmp    r7, #0\n" \
+            "bne    6f\n" \
+            "cmp    r9, #0\n" \
             "beq    2f\n" \
-            rows(LOAD_SECOND, ldr) \
+            "b      7f\n" \
+            "6:\n" \
+            existing(LOAD_SECOND, ldr) \
+            "ldr    lr, [sp, #16]\n" \
+            "cmp    lr, #0\n" \
+            "bne    8f\n" \
             "b      3f\n" \
             "1:\n" \
-            rows(LOAD_COLUMNS, ldr) \
+            existing(LOAD_COLUMNS, ldr) \
             "3:\n" \
+            split \
+            "7:\n" \
+            existing(LOAD_COLUMNS, ldr) \
+            "8:\n" \
             split \
             "2:\n" \
             "ldr    lr, [sp]\n" \
@@ -122,19 +135,14 @@ MK_STATIC_ASSERT(offsetof(mk_depthwise_strip, step) == 12 && offsetof(mk_depthwi
             "add    lr, lr, #48\n" \
             "str    lr, [sp]\n" \
             "ldr    r4, [sp, #4]\n" \
-            "cmp    r5, #1\n" \
-            "bne    4f\n" \
-            rows(LOAD_FIRST, ldr) \
-            "b      3b\n" \
-            "4:\n" \
-            rows(LOAD_NONE, ldr) \
-            "b      3b\n" \
+            existing(LOAD_FIRST, ldr) \
+            "b      8b\n" \
             "5:\n" \
-            "add    sp, sp, #16\n" \
+            "add    sp, sp, #20\n" \
             "pop    {r7}\n" \
-            : "+r"(r0) \
+            : "+r"(r0), "+r"(r1), "+r"(r2) \
             : \
-            : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory"); \
+            : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory"); \
     }
 
 #define MAKE_ALL_RECORDS(bits, ldr, mask, split) \
@@ -151,18 +159,18 @@ MAKE_ALL_RECORDS(2, "ldrb", "mov    r11, #0x00030003\n", SPLIT_FIELDS("2", "4", 
 #else
 
 /* The records of a strip of which rows [first_row, end_row) exist. */
-static void make(const mk_depthwise_strip *strip, uint32_t bits, mk_depthwise_load *load, uint32_t first_row,
-                 uint32_t end_row)
+static void make(const mk_depthwise_strip *strip, const int8_t *const from[3], uint32_t offset, uint32_t bits,
+                 mk_depthwise_load *load, uint32_t first_row, uint32_t end_row)
 {
     const uint32_t beyond = 0x01010101u * (strip->beyond & ((1u << bits) - 1)), step = strip->step;
     const mk_depthwise_record *const end = strip->end + (strip->has_right != 0) * MK_DEPTHWISE_DSP_CHANNELS;
-    const int8_t *rows[3] = {strip->rows[0], strip->rows[1], strip->rows[2]};
+    const int8_t *rows[3] = {from[0] + offset, from[1] + offset, from[2] + offset};
     for (mk_depthwise_record *out = strip->out; out != end; out += MK_DEPTHWISE_DSP_CHANNELS) {
         const bool is_left = strip->has_left != 0 && out == strip->out, is_right = out == strip->end;
         uint32_t words[6];
         for (uint32_t row = 0; row < 3; rows[row++] += 2 * step) {
             const bool exists = row >= first_row && row < end_row;
-            const bool has_first = exists && !is_left && !(is_right && strip->has_right == 2);
+            const bool has_first = exists && !is_left;
             words[2 * row] = has_first ? load(rows[row], MK_DEPTHWISE_DSP_CHANNELS) : beyond;
             words[2 * row + 1] = exists && !is_right ? load(rows[row] + step, MK_DEPTHWISE_DSP_CHANNELS) : beyond;
         }
@@ -170,19 +178,15 @@ static void make(const mk_depthwise_strip *strip, uint32_t bits, mk_depthwise_lo
     }
 }
 
+#define MAKE_RECORDS(name, bits, first_row, end_row) \
+    static void name(const mk_depthwise_strip *strip, const int8_t *const rows[3], uint32_t offset) \
+    { \
+        make(strip, rows, offset, bits, mk_depthwise_load_##bits, first_row, end_row); \
+    }
 #define MAKE_ALL_RECORDS(bits) \
-    static void make_##bits(const mk_depthwise_strip *strip) \
-    { \
-        make(strip, bits, mk_depthwise_load_##bits, 0, 3); \
-    } \
-    static void make_##bits##_below_nothing(const mk_depthwise_strip *strip) \
-    { \
-        make(strip, bits, mk_depthwise_load_##bits, 1, 3); \
-    } \
-    static void make_##bits##_above_nothing(const mk_depthwise_strip *strip) \
-    { \
-        make(strip, bits, mk_depthwise_load_##bits, 0, 2); \
-    } \
+    MAKE_RECORDS(make_##bits, bits, 0, 3) \
+    MAKE_RECORDS(make_##bits##_below_nothing, bits, 1, 3) \
+    MAKE_RECORDS(make_##bits##_above_nothing, bits, 0, 2) \
     mk_depthwise_makers mk_depthwise_makers_##bits = {make_##bits, make_##bits##_below_nothing, \
                                                       make_##bits##_above_nothing};
 

@@ -9,84 +9,77 @@
 
 #define CHANNELS MK_DEPTHWISE_DSP_CHANNELS
 
+#define ROWS MK_DEPTHWISE_DSP_MOST_ROWS
+
 typedef mk_depthwise_dsp_layer layer;
 typedef mk_depthwise_record record;
 
 /*
- * What the records of a part of a row are made of. make: makes those at once that it can, from `strip`; null if none.
- * Then come those of the columns from x to `limit`, one by one, at `out`; of these, columns in [0, last) exist.
- * left: the first column of all.
+ * Columns [left, limit) of the input, which the records of a part of a row are made of; those in [0, last) exist. strip:
+ * how they are made at once, if the rows allow it.
  */
 typedef struct part {
-    mk_depthwise_make *make;
+    int32_t left, limit, last;
     mk_depthwise_strip strip;
-    int32_t left, x, limit, last;
-    record *out;
 } part;
 
-/* The part whose records are all made one by one. */
-static part slow_part_of(const layer *s, int32_t left, int32_t limit)
+/*
+ * One row of the output. rows: where the first column of the input is, or would be, of those that exist; exist: a bit
+ * for each. make: makes records at once; null where it cannot. out: the first output.
+ */
+typedef struct line {
+    const int8_t *rows[3];
+    uint32_t exist;
+    mk_depthwise_make *make;
+    int8_t *out;
+} line;
+
+/* Four channels beyond the map, as `load` would load them. */
+static inline uint32_t beyond_bytes(const layer *s)
 {
-    const int32_t width = s->input->width;
-    return (part){.left = left, .x = left, .limit = limit, .last = limit < width ? limit : width, .out = s->records};
+    return 0x01010101u * (s->beyond & ((1u << s->bits) - 1));
 }
 
-/* rows: where column `left` of the map is, or would be; null for rows outside of it. */
-static part part_of(const layer *s, const int8_t *const rows[3], int32_t left, int32_t limit)
+/* Prepares the strip, and what it does not make, if the columns allow for one. */
+static bool set_strip(const layer *s, part *p)
 {
-    part p = slow_part_of(s, left, limit);
-    const int32_t first = left < 0 ? left + 2 : left;
-    const bool exist = rows[1] != NULL && (rows[0] != NULL || rows[2] != NULL);
-    if (s->channels < CHANNELS || left < -1 || first > p.last || !exist) {
-        return p;
+    const int32_t first = p->left < 0 ? p->left + 2 : p->left, whole = (p->last - first) / 2;
+    if (s->channels < CHANNELS || p->left < -1 || first > p->last) {
+        return false;
     }
-    const int32_t whole = (p.last - first) / 2;
-    p.make = s->makers[rows[0] == NULL ? 1 : rows[2] == NULL ? 2 : 0];
-    p.strip.rows[0] = rows[0] != NULL ? rows[0] : rows[1];
-    p.strip.rows[1] = rows[1];
-    p.strip.rows[2] = rows[2] != NULL ? rows[2] : rows[1];
-    p.strip.step = s->pixel_bytes;
-    p.strip.out = s->records;
-    p.strip.beyond = s->beyond;
-    p.strip.has_left = left < 0;
-    p.strip.has_right = (uint32_t)(p.last - first) % 2;
-    p.x = first + 2 * whole;
-    if (p.strip.has_right != 0) {
-        p.x += 2;
-    } else if (p.x < limit) {
-        p.strip.has_right = 2;
-        p.x += 2;
+    p->strip.step = s->pixel_bytes;
+    p->strip.out = s->records;
+    p->strip.beyond = s->beyond;
+    p->strip.has_left = p->left < 0;
+    p->strip.has_right = (uint32_t)(p->last - first) % 2;
+    p->strip.end = s->records + ((p->left < 0) + whole) * CHANNELS;
+    p->strip.odd = (uint32_t)((p->left < 0) + whole) % 2;
+    /* Records behind the map are the same for all channels and rows. */
+    const uint32_t beyond = beyond_bytes(s), words[6] = {beyond, beyond, beyond, beyond, beyond, beyond};
+    record *out = p->strip.end + p->strip.has_right * CHANNELS;
+    for (int32_t x = first + 2 * (whole + (int32_t)p->strip.has_right); x < p->limit; x += 2, out += CHANNELS) {
+        mk_depthwise_split(words, out);
     }
-    p.strip.end = s->records + ((left < 0) + whole) * CHANNELS;
-    p.out = p.strip.end + (p.strip.has_right != 0) * CHANNELS;
-    return p;
+    return true;
 }
 
-/* The records of `count` channels from `c` on that are made one by one. rows: see part_of. */
-static __attribute__((noinline)) void make_one_by_one(const layer *s, const part *p, const int8_t *const rows[3],
-                                                      uint32_t c, uint32_t count)
+/* The records of `count` channels from `c` on, one by one. */
+static __attribute__((noinline)) void make_one_by_one(const layer *s, const part *p, const line *row, uint32_t c,
+                                                      uint32_t count)
 {
-    const uint32_t beyond = 0x01010101u * (s->beyond & ((1u << s->bits) - 1));
+    const uint32_t beyond = beyond_bytes(s);
     const int32_t step = (int32_t)s->pixel_bytes, offset = (int32_t)(c * s->bits / 8);
-    record *out = p->out;
-    for (int32_t x = p->x; x < p->limit; x += 2, out += CHANNELS) {
+    record *out = s->records;
+    for (int32_t x = p->left; x < p->limit; x += 2, out += CHANNELS) {
         const int32_t first = (x - p->left) * step + offset, second = first + step;
         const bool has_first = x >= 0 && x < p->last, has_second = x + 1 >= 0 && x + 1 < p->last;
         uint32_t words[6];
-        for (uint32_t row = 0; row < 3; ++row) {
-            const bool exists = rows[row] != NULL;
-            words[2 * row] = has_first && exists ? s->load(rows[row] + first, count) : beyond;
-            words[2 * row + 1] = has_second && exists ? s->load(rows[row] + second, count) : beyond;
+        for (uint32_t k = 0; k < 3; ++k) {
+            const bool exists = (row->exist >> k & 1) != 0;
+            words[2 * k] = has_first && exists ? s->load(row->rows[k] + first, count) : beyond;
+            words[2 * k + 1] = has_second && exists ? s->load(row->rows[k] + second, count) : beyond;
         }
         mk_depthwise_split(words, out);
-    }
-}
-
-/* What is made at once reads as many bytes as four channels have: where `count` channels have fewer, nothing is. */
-static void make_few(const layer *s, uint32_t count, part *p)
-{
-    if ((count * s->bits + 7) / 8 < CHANNELS * s->bits / 8) {
-        *p = slow_part_of(s, p->left, p->limit);
     }
 }
 
@@ -103,69 +96,91 @@ void mk_depthwise_prepare_bytes(const layer *s, uint32_t c, mk_depthwise_channel
     }
 }
 
-/* Biases and factors of `count` channels from `c` on. */
-static inline void prepare_factors(const layer *s, uint32_t c, uint32_t count, mk_depthwise_channel *out)
+/*
+ * Biases and factors of `count` channels from `c` on.
+ *
+ * An output is the sum times m / 2^31, rounded, and that shifted to the right, rounded again, which is the same as to add
+ * what both roundings add and then to cut off all of the fraction at once. So where weights can be scaled so that all
+ * channels have the same shift, that can be the saturation's: the upper word of the product of a sum and m has as many
+ * bits of the fraction as MK_DEPTHWISE_FAST_SHIFT says. Negative values are rounded the other way by shifts to the right,
+ * which matters where there are negative outputs.
+ */
+static __attribute__((noinline)) void prepare_factors(const layer *s, uint32_t c, uint32_t count,
+                                                      mk_depthwise_channel *out)
 {
     const int32_t *bias = s->bias + c, *multiplier = s->multiplier + c;
     const int8_t *shift = s->shift + c;
-#define PREPARE(k) \
-    out[k].bias = bias[k]; \
-    out[k].doubled = (uint32_t)multiplier[k] << 1; \
-    out[k].right = ~shift[k]
-    if (count == CHANNELS) {
-        PREPARE(0);
-        PREPARE(1);
-        PREPARE(2);
-        PREPARE(3);
-        return;
-    }
-    for (uint32_t k = 0; k < count; ++k) {
-        PREPARE(k);
+    const int32_t offset = s->offset;
+    const uint32_t fast_shifts = s->fast_shifts;
+    const bool is_positive = !s->rounds_negative;
+    for (const mk_depthwise_channel *const end = out + count; out != end; ++out) {
+        const int32_t right = -*shift++, factor = *multiplier++, sum = *bias++;
+        const uint32_t below = (uint32_t)(MK_DEPTHWISE_FAST_SHIFT - 1 - right);
+        if (below < fast_shifts && factor != 0 && (is_positive || right <= 0)) {
+            const int32_t half = right > 0 ? 1 << below : 0;
+            mk_depthwise_scale(out->weights, below + 2);
+            out->bias = (int32_t)((uint32_t)sum << (below + 2));
+            out->multiplier = factor;
+            out->offset = (int32_t)((uint32_t)offset << (MK_DEPTHWISE_FAST_SHIFT - 1)) + half;
+            out->right = (int32_t)(3 * s->out_step);
+        } else {
+            out->bias = sum;
+            out->multiplier = (int32_t)((uint32_t)factor << 1);
+            out->offset = offset;
+            out->right = right - 1;
+        }
     }
 }
 
-/* Lines of `pixels` outputs at `out`, but for their channels. */
-static inline void set_lines(const layer *s, uint32_t pixels, int8_t *out, mk_depthwise_lines *l)
+/* Lines of `pixels` outputs of a row, but for their channels and where they are. */
+static inline void set_lines(const layer *s, uint32_t pixels, mk_depthwise_lines *l)
 {
-    const uint32_t pairs = pixels / 2;
+    const uint32_t pairs = pixels / 2, turn = 2 * s->stride * CHANNELS;
     l->records = s->records;
-    l->offset = s->offset;
     l->count = s->channels < CHANNELS ? s->channels : CHANNELS;
     if (s->pack != NULL) {
-        l->end = l->records + (pixels + 1) / 2 * s->stride * CHANNELS;
+        l->fours_end = l->records + (pixels + 1) / 4 * turn;
+        l->end = l->records + (pixels + 1) / 2 * (turn / 2);
         l->out = (int8_t *)s->words;
         l->step = l->odd = 0;
     } else {
         /* A lone output is computed as a pair whose second output has the place of the first one. */
-        l->end = l->records + (pairs != 0 ? pairs : 1) * s->stride * CHANNELS;
-        l->out = out;
+        l->fours_end = l->records + pixels / 4 * turn;
+        l->end = l->records + (pairs != 0 ? pairs : 1) * (turn / 2);
         l->step = pairs != 0 ? s->out_step : 0;
         l->odd = pairs != 0 ? pixels % 2 : 0;
     }
+    l->has_twos = l->odd != 0 || l->end != l->fours_end;
 }
 
-/* `pixels` outputs of a row, from column `left` of the input on. rows: where that is, or would be; null if missing. */
-static void compute_columns(const layer *s, const int8_t *const rows[3], int32_t left, uint32_t pixels, int8_t *out)
+/* `pixels` outputs of each row, from column `left` of the input on; all rows of four channels before the next ones. */
+static void compute_columns(const layer *s, line *rows, uint32_t count, int32_t left, uint32_t pixels)
 {
     const uint32_t channels = s->channels;
     /* From four channels to the next, in bytes. */
     uint32_t input_step = CHANNELS * s->bits / 8, out_step = CHANNELS * s->output_bits / 8;
-    uint32_t line_step = s->pack != NULL ? 0 : out_step;
-    part p = part_of(s, rows, left, left + (int32_t)((pixels - 1) * s->stride + 3));
+    const int32_t limit = left + (int32_t)((pixels - 1) * s->stride + 3), width = s->input->width;
+    part p = {.left = left, .limit = limit, .last = limit < width ? limit : width};
+    bool has_strip = set_strip(s, &p);
     mk_depthwise_lines l;
-    set_lines(s, pixels, out, &l);
-    for (uint32_t c = 0;;) {
-        if (p.make != NULL) {
-            p.make(&p.strip);
-        }
-        if (p.x < p.limit) {
-            make_one_by_one(s, &p, rows, c, l.count);
-        }
+    set_lines(s, pixels, &l);
+    for (uint32_t c = 0, input_offset = 0, out_offset = 0;;) {
         s->prepare(s, c, l.channels);
         prepare_factors(s, c, l.count, l.channels);
-        s->compute(&l);
-        if (s->pack != NULL) {
-            s->pack(s->words, l.count, pixels, s->out_step, out);
+        for (const line *row = rows, *const end = rows + count; row != end; ++row) {
+            if (has_strip && row->make != NULL) {
+                row->make(&p.strip, row->rows, input_offset);
+            } else {
+                make_one_by_one(s, &p, row, c, l.count);
+            }
+            int8_t *const out = row->out + out_offset;
+            if (s->pack == NULL) {
+                l.out = out;
+                s->compute(&l);
+            } else {
+                s->compute(&l);
+                s->pack(s->words, l.count, pixels, s->out_step, out);
+            }
         }
         c += CHANNELS;
         if (c + CHANNELS > channels) {
@@ -175,45 +190,64 @@ static void compute_columns(const layer *s, const int8_t *const rows[3], int32_t
             if (s->overlaps) {
                 /* The last four channels overlap those before them. */
                 c = channels - CHANNELS;
-                input_step = out_step = line_step = channels % CHANNELS;
+                input_step = out_step = channels % CHANNELS;
             } else {
                 l.count = channels - c;
-                make_few(s, l.count, &p);
+                /* What is made at once reads as many bytes as four channels have. */
+                has_strip = has_strip && (l.count * s->bits + 7) / 8 == CHANNELS * s->bits / 8;
             }
         }
-        p.strip.rows[0] += input_step;
-        p.strip.rows[1] += input_step;
-        p.strip.rows[2] += input_step;
-        out += out_step;
-        l.out += line_step;
+        input_offset += input_step;
+        out_offset += out_step;
     }
 }
 
-static void compute_row(const layer *s, const mk_map *output, int32_t y)
+/* The rows of the input for output row `y`, `offset` bytes behind where they begin. */
+static inline void set_rows(const layer *s, int32_t y, int32_t offset, line *row)
 {
     const mk_window *w = s->window;
     const mk_map *input = s->input;
+    const int32_t height = input->height;
+    int32_t at = y * w->stride_y - w->pad_top;
+    uint32_t exist = 0;
+    for (uint32_t k = 0; k < 3; ++k, at += w->dilation_y) {
+        const bool exists = (uint32_t)at < (uint32_t)height;
+        row->rows[k] = (exists ? mk_row(input, at) : input->data) + offset;
+        exist |= (uint32_t)exists << k;
+    }
+    row->exist = exist;
+    row->make = exist == 7 ? s->makers[0] : exist == 6 ? s->makers[1] : exist == 3 ? s->makers[2] : NULL;
+}
+
+/* `count` rows of the output from `y` on. */
+static void compute_rows(const layer *s, const mk_map *output, int32_t y, uint32_t count)
+{
+    const mk_window *w = s->window;
     const uint32_t most = MK_DEPTHWISE_DSP_COLUMNS / s->stride;
-    int8_t *out = mk_row(output, y);
     uint32_t pixels;
-    for (uint32_t first = 0; first < output->columns; first += pixels, out += pixels * s->out_step) {
+    for (uint32_t first = 0; first < output->columns; first += pixels) {
         const int32_t left = (int32_t)(output->first_column + first) * w->stride_x - w->pad_left;
-        const int8_t *rows[3];
-        int32_t at = y * w->stride_y - w->pad_top;
-        for (uint32_t row = 0; row < 3; ++row, at += w->dilation_y) {
-            const int32_t offset = (left - (int32_t)input->first_column) * (int32_t)s->pixel_bytes;
-            rows[row] = mk_has_row(input, at) ? mk_row(input, at) + offset : NULL;
+        const int32_t offset = (left - (int32_t)s->input->first_column) * (int32_t)s->pixel_bytes;
+        line rows[ROWS];
+        for (uint32_t k = 0; k < count; ++k) {
+            set_rows(s, y + (int32_t)k, offset, &rows[k]);
+            rows[k].out = mk_row(output, y + (int32_t)k) + first * s->out_step;
         }
         pixels = output->columns - first < most ? output->columns - first : most;
-        compute_columns(s, rows, left, pixels, out);
-        mk_limit_pixels(out, pixels, s->out_step, s->channels, s->output_bits, s->minimum, s->maximum);
+        compute_columns(s, rows, count, left, pixels);
+        for (uint32_t k = 0; k < count; ++k) {
+            mk_limit_pixels(rows[k].out, pixels, s->out_step, s->channels, s->output_bits, s->minimum, s->maximum);
+        }
     }
 }
 
 void mk_depthwise_conv2d_dsp(const layer *s, const mk_map *output, uint16_t first_row, uint16_t last_row)
 {
-    for (int32_t y = first_row; y < last_row; ++y) {
-        compute_row(s, output, y);
+    const uint32_t most = MK_DEPTHWISE_DSP_ROWS(output->width);
+    uint32_t count;
+    for (uint32_t y = first_row; y < last_row; y += count) {
+        count = last_row - y < most ? last_row - y : most;
+        compute_rows(s, output, (int32_t)y, count);
     }
 }
 

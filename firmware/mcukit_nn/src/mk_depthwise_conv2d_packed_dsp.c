@@ -102,7 +102,7 @@ static inline void unpack_weights(const uint32_t *words, uint32_t count, uint32_
     }
 }
 
-/* Weights that are few are unpacked at once for all rows of a call, others for each row; to `bytes`. */
+/* Weights that are few are unpacked at once for all rows of a call, others for rows that are computed together; to `bytes`. */
 static void set_weights(mk_depthwise_dsp_layer *layer, uint32_t bits, uint32_t *bytes)
 {
     const uint32_t words = mk_weight_words(layer->channels, bits), of_tap = 32 / bits * words;
@@ -138,7 +138,9 @@ void mk_depthwise_conv2d_packed_dsp(const mk_depthwise_conv2d_packed_dsp_params 
         .stride = params->window.stride_x,
         .channels = input->channels,
         .minimum = params->minimum,
+        .fast_shifts = MK_DEPTHWISE_FAST_SHIFTS(params->weight_bits),
         .maximum = params->maximum,
+        .rounds_negative = params->minimum < params->output_zero_point,
     };
     set_input(&layer, params->input_zero_point);
     set_weights(&layer, params->weight_bits, set_output(&layer, output, params->output_zero_point));

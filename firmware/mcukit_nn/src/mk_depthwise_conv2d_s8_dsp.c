@@ -28,10 +28,12 @@ void mk_depthwise_conv2d_s8_dsp(const mk_depthwise_conv2d_s8_dsp_params *params,
         .out_step = input->channels,
         .weight_step = input->channels,
         .beyond = 0x01010101u * (uint8_t)params->input_zero_point,
+        .fast_shifts = MK_DEPTHWISE_FAST_SHIFTS(8),
         .offset = 2 * params->output_zero_point + 1,
         .minimum = params->minimum,
         .maximum = params->maximum,
         .overlaps = true,
+        .rounds_negative = params->minimum < params->output_zero_point,
     };
     mk_depthwise_conv2d_dsp(&layer, output, first_row, last_row);
 #else
