@@ -204,7 +204,8 @@ def _packed_depthwise(layer: Layer, graph: Graph) -> Counter:
     """As `_depthwise_conv2d`, but the last channels that don't fill four are a block of their own.
 
     Their records are made one by one where they have fewer bytes than four channels. Weights are unpacked once a call
-    or with those of each block. Outputs of 4 and 2 bits are packed from words, two pixels at a time, which is a part of a turn.
+    or with those of each block. Outputs of 4 and 2 bits are packed from words, two pixels at a time, which is a part of
+    a turn.
     """
     window, _, _ = window_axes(layer, graph)
     source, target, weight_bits = layer.forms[0], layer.output_form, layer.operator.weight_bits
