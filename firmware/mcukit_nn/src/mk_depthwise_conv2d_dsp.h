@@ -31,8 +31,8 @@ MK_STATIC_ASSERT(MK_DEPTHWISE_DSP_CHANNELS * sizeof(mk_depthwise_record) == 48, 
  * One channel. weights: of the upper two rows by column, then of the last row of the columns 0 and 1, and 1 and 2.
  * Where the multiplier is positive, outputs finish fast: the upper word of a sum times the multiplier, and the offset,
  * is 2^MK_DEPTHWISE_FAST_SHIFT times the output and what rounds it when it is shifted out; `right` are three steps from
- * an output to the next, because there is a register for that. Else the shift is -(right + 1), and multiplier and offset
- * are those of mk_requantize_twice. Assembly relies on the order of members, here and in the structs below.
+ * an output to the next, because there is a register for that. Else the shift is -(right + 1), and multiplier and
+ * offset are those of mk_requantize_twice. Assembly relies on the order of members, here and in the structs below.
  */
 typedef struct mk_depthwise_channel {
     uint32_t weights[5];
@@ -73,8 +73,8 @@ typedef struct mk_depthwise_strip {
 typedef struct mk_depthwise_dsp_layer mk_depthwise_dsp_layer;
 
 /*
- * Makes the records of a strip; there is one for three rows, one for the lower two and one for the upper two. rows: where
- * the first record begins, `offset` bytes before.
+ * Makes the records of a strip; there is one for three rows, one for the lower two and one for the upper two. rows:
+ * where the first record begins, `offset` bytes before.
  */
 typedef void mk_depthwise_make(const mk_depthwise_strip *strip, const int8_t *const rows[3], uint32_t offset);
 typedef mk_depthwise_make *const mk_depthwise_makers[3];

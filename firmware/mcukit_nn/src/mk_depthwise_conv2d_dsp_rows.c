@@ -15,8 +15,8 @@ typedef mk_depthwise_dsp_layer layer;
 typedef mk_depthwise_record record;
 
 /*
- * Columns [left, limit) of the input, which the records of a part of a row are made of; those in [0, last) exist. strip:
- * how they are made at once, if the rows allow it.
+ * Columns [left, limit) of the input, which the records of a part of a row are made of; those in [0, last) exist.
+ * strip: how they are made at once, if the rows allow it.
  */
 typedef struct part {
     int32_t left, limit, last;
@@ -99,11 +99,11 @@ void mk_depthwise_prepare_bytes(const layer *s, uint32_t c, mk_depthwise_channel
 /*
  * Biases and factors of `count` channels from `c` on.
  *
- * An output is the sum times m / 2^31, rounded, and that shifted to the right, rounded again, which is the same as to add
- * what both roundings add and then to cut off all of the fraction at once. So where weights can be scaled so that all
- * channels have the same shift, that can be the saturation's: the upper word of the product of a sum and m has as many
- * bits of the fraction as MK_DEPTHWISE_FAST_SHIFT says. Negative values are rounded the other way by shifts to the right,
- * which matters where there are negative outputs.
+ * An output is the sum times m / 2^31, rounded, and that shifted to the right, rounded again, which is the same as to
+ * add what both roundings add and then to cut off all of the fraction at once. So where weights can be scaled so that
+ * all channels have the same shift, that can be the saturation's: the upper word of the product of a sum and m has as
+ * many bits of the fraction as MK_DEPTHWISE_FAST_SHIFT says. Negative values are rounded the other way by shifts to the
+ * right, which matters where there are negative outputs.
  */
 static __attribute__((noinline)) void prepare_factors(const layer *s, uint32_t c, uint32_t count,
                                                       mk_depthwise_channel *out)

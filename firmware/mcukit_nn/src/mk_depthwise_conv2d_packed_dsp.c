@@ -102,7 +102,10 @@ static inline void unpack_weights(const uint32_t *words, uint32_t count, uint32_
     }
 }
 
-/* Weights that are few are unpacked at once for all rows of a call, others for rows that are computed together; to `bytes`. */
+/*
+ * Weights that are few are unpacked at once for all rows of a call, others for rows that are computed together; to
+ * `bytes`.
+ */
 static void set_weights(mk_depthwise_dsp_layer *layer, uint32_t bits, uint32_t *bytes)
 {
     const uint32_t words = mk_weight_words(layer->channels, bits), of_tap = 32 / bits * words;

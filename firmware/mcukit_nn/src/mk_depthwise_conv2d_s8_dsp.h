@@ -23,8 +23,8 @@ typedef mk_depthwise_conv2d_s8_params mk_depthwise_conv2d_s8_dsp_params;
 #define MK_DEPTHWISE_DSP_RECORDS(columns, stride) ((((columns) + 1) / 2 * (stride) + 1) * 48)
 
 /*
- * mk_depthwise_conv2d_s8 for cores with DSP instructions: the same bytes of the same parameters, which must be those
- * of a 3x3 kernel with one filter for each channel whose columns are not dilated and have a stride of 1 or 2; and sums of
+ * mk_depthwise_conv2d_s8 for cores with DSP instructions: the same bytes of the same parameters, which must be those of
+ * a 3x3 kernel with one filter for each channel whose columns are not dilated and have a stride of 1 or 2; and sums of
  * channels with a shift of -9 to -3 must stay below 2^(20 - shift), so that their weights can be scaled. scratch:
  * MK_DEPTHWISE_DSP_RECORDS for a row of the output, or for MK_DEPTHWISE_DSP_COLUMNS / stride pixels where it has more;
  * but no less than mk_depthwise_conv2d_s8 needs.
