@@ -66,7 +66,7 @@ _LARGEST_STORED = 136
 """The farthest from zero that an input of 8 bits is, and 8 more: the biases of packed kernels hold as much in addition,
 because they take 4-bit values for from 0 on."""
 
-_DSP_ROWS = ((12, 4), (24, 3))
+_DSP_ROWS = ((8, 8), (12, 4), (24, 3))
 """MK_DEPTHWISE_DSP_ROWS: the widest maps of which DSP kernels for 3x3 windows compute so many rows together."""
 
 _UNPACKED_CHANNELS = 256

@@ -32,8 +32,9 @@ LIMITS = {"vww": (31, 19), "mobilenet-v1": (54, 28), "mobilenet-v2": (225, 150)}
 PATCHED_SHARES = {"vww": 0.66, "resnet8": 0.76, "mobilenet-v1": 0.59}
 """Arena of the file in tiles beside that of the plain file, as TensorFlow Lite Micro reports both."""
 
-STREAMING = {KernelSet.PORTABLE: 1.03, KernelSet.DSP: 1.08}
-"""Instructions beside those of whole layers. DSP kernels take a third of them, and each call costs more."""
+STREAMING = {KernelSet.PORTABLE: (1.03, 1.03), KernelSet.DSP: (1.08, 1.12)}
+"""Instructions beside those of whole layers, with the whole input in memory and with rows pushed. DSP kernels take a third
+of them, each call costs more, and of rows that come one by one none share what prepares a depthwise kernel's weights."""
 
 each_network = pytest.mark.parametrize("prepared", networks(quantized=False), indirect=True)
 
@@ -95,8 +96,9 @@ def test_streaming_costs_a_few_percent_more_instructions_than_layers(
         run = emulate(under(prepared.build, plan, tmp_path / name, model), "cortex-m4", prepared.inputs[:1])
         assert run.arena_bytes == plan.arena_bytes
         counts[name] = run.instructions or 0
-    assert 0 < counts["stream"] <= STREAMING[kernels] * counts["layers"]
-    assert 0 < counts["pushed"] <= STREAMING[kernels] * counts["layers"]
+    whole, pushed = STREAMING[kernels]
+    assert 0 < counts["stream"] <= whole * counts["layers"]
+    assert 0 < counts["pushed"] <= pushed * counts["layers"]
 
 
 @only("mobilenet-v2")

@@ -16,8 +16,9 @@ typedef mk_depthwise_conv2d_s8_params mk_depthwise_conv2d_s8_dsp_params;
  * Output rows that are computed together in a map of that width, four channels of all of them at a time. A plan must
  * not let one of them take the place of input rows that another one needs.
  */
-#define MK_DEPTHWISE_DSP_MOST_ROWS 4u
-#define MK_DEPTHWISE_DSP_ROWS(width) ((width) <= 12 ? MK_DEPTHWISE_DSP_MOST_ROWS : (width) <= 24 ? 3u : 1u)
+#define MK_DEPTHWISE_DSP_MOST_ROWS 8u
+#define MK_DEPTHWISE_DSP_ROWS(width) \
+    ((width) <= 8 ? MK_DEPTHWISE_DSP_MOST_ROWS : (width) <= 12 ? 4u : (width) <= 24 ? 3u : 1u)
 
 /* Bytes of scratch memory for that many output pixels. */
 #define MK_DEPTHWISE_DSP_RECORDS(columns, stride) ((((columns) + 1) / 2 * (stride) + 1) * 48)

@@ -48,6 +48,13 @@ static void lay_out(const call *c, uint32_t first)
     }
     const int8x16_t shift = vldrbq_s8(p->shift + first);
     const int16x8_t even = vmovlbq_s8(shift), odd = vmovltq_s8(shift);
+    if (!c->any_left) {
+        vstrwq_s32(r->right, vmovlbq_s16(even));
+        vstrwq_s32(r->right + 4, vmovlbq_s16(odd));
+        vstrwq_s32(r->right + 8, vmovltq_s16(even));
+        vstrwq_s32(r->right + 12, vmovltq_s16(odd));
+        return;
+    }
     set_shifts(r, 0, vmovlbq_s16(even));
     set_shifts(r, 4, vmovlbq_s16(odd));
     set_shifts(r, 8, vmovltq_s16(even));
