@@ -33,8 +33,8 @@ PATCHED_SHARES = {"vww": 0.66, "resnet8": 0.76, "mobilenet-v1": 0.59}
 """Arena of the file in tiles beside that of the plain file, as TensorFlow Lite Micro reports both."""
 
 STREAMING = {KernelSet.PORTABLE: (1.03, 1.03), KernelSet.DSP: (1.08, 1.12)}
-"""Instructions beside those of whole layers, with the whole input in memory and with rows pushed. DSP kernels take a third
-of them, each call costs more, and of rows that come one by one none share what prepares a depthwise kernel's weights."""
+"""Instructions beside those of whole layers, with the whole input in memory and with rows pushed. DSP kernels take a
+third of them, each call costs more, and rows that come one by one don't share what prepares a depthwise kernel."""
 
 each_network = pytest.mark.parametrize("prepared", networks(quantized=False), indirect=True)
 
