@@ -45,7 +45,7 @@ static __attribute__((noinline)) void sum_small(const mk_sum_area *area, uint32_
             } while (--left != 0);
             in += area->gap;
         } while (--rows != 0);
-                move_bytes(from, even, odd, sums);
+        move_bytes(from, even, odd, sums);
     }
 }
 
@@ -72,7 +72,7 @@ static __attribute__((noinline)) void sum_large(const mk_sum_area *area, uint32_
             sums_2_6 = mk_add_unsigned_odd(sums_2_6, even);
             sums_3_7 = mk_add_unsigned_odd(sums_3_7, odd);
         } while (--rows != 0);
-                mk_sum_from(from, (uint16_t)sums_0_4, (uint16_t)sums_1_5, (uint16_t)sums_2_6, (uint16_t)sums_3_7, sums);
+        mk_sum_from(from, (uint16_t)sums_0_4, (uint16_t)sums_1_5, (uint16_t)sums_2_6, (uint16_t)sums_3_7, sums);
         mk_sum_from(from + 4, (int32_t)(sums_0_4 >> 16), (int32_t)(sums_1_5 >> 16), (int32_t)(sums_2_6 >> 16),
                     (int32_t)(sums_3_7 >> 16), sums + 4);
     }

@@ -18,7 +18,7 @@ __all__ = ["MISPREDICTED", "TAKEN", "UNALIGNED", "cycles"]
 
 from collections.abc import Collection, Sequence
 
-from mcukit.emulation.cycles.thumb import Instruction, Kind
+from mcukit.emulation.cycles.thumb import Instruction, Kind, follows
 
 TAKEN = 2
 MISPREDICTED = 0
@@ -38,8 +38,7 @@ def cycles(instructions: Sequence[Instruction], targets: Collection[int]) -> lis
     found = []
     before: Instruction | None = None
     for instruction in instructions:
-        adjacent = before is not None and before.address + before.bytes == instruction.address and not before.jump
-        known = before if adjacent and instruction.address not in targets else None
+        known = before if follows(before, instruction, targets) else None
         found.append(_alone(instruction) + _after(instruction, known))
         before = instruction
     return found

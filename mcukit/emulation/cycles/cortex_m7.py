@@ -20,7 +20,7 @@ __all__ = ["MISPREDICTED", "TAKEN", "UNALIGNED", "cycles"]
 
 from collections.abc import Collection, Sequence
 
-from mcukit.emulation.cycles.thumb import Instruction, Kind
+from mcukit.emulation.cycles.thumb import Instruction, Kind, follows
 
 TAKEN = 0
 MISPREDICTED = 7
@@ -46,8 +46,7 @@ def cycles(instructions: Sequence[Instruction], targets: Collection[int]) -> lis
     found = []
     before: Instruction | None = None
     for instruction in instructions:
-        adjacent = before is not None and before.address + before.bytes == instruction.address and not before.jump
-        if not adjacent or instruction.address in targets:
+        if not follows(before, instruction, targets):
             schedule = _Schedule()
         found.append(schedule.issue(instruction))
         before = instruction

@@ -49,11 +49,9 @@ def cycle_model(board: Board) -> CycleModel:
         return model
     if board.core not in TIMED_CORES:
         message = f"there are no timings of {board.core}, so that cycles can't be estimated"
-        hint = (
-            f"take a board with {' or '.join(TIMED_CORES)}, or count instructions alone: --on {board.emulation_target}"
-        )
-        if board.emulation_target is None:
-            hint = f"take a board with {' or '.join(TIMED_CORES)}"
+        hint = f"take a board with {' or '.join(TIMED_CORES)}"
+        if board.emulation_target is not None:
+            hint += f", or count instructions alone: --on {board.emulation_target}"
     else:
         message = "the board's file does not say how long the processor waits for its flash"
         hint = "add [flash_timing] to a copy of it, as boards/README.md describes"

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Instruction", "Kind", "branch_targets", "disassemble", "parse_listing"]
+__all__ = ["Instruction", "Kind", "branch_targets", "disassemble", "follows", "parse_listing"]
 
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -119,6 +119,12 @@ def branch_targets(instructions: Sequence[Instruction]) -> frozenset[int]:
     """The addresses that a branch names: there other instructions may have come before than those above."""
     matches = (_TARGET.search(each.operands) for each in instructions if each.jump)
     return frozenset(int(match[1], 16) for match in matches if match)
+
+
+def follows(before: Instruction | None, instruction: Instruction, targets: Collection[int]) -> bool:
+    """Whether `before` is all that can have come before. targets: addresses that are reached from elsewhere."""
+    adjacent = before is not None and before.address + before.bytes == instruction.address and not before.jump
+    return adjacent and instruction.address not in targets
 
 
 def _instruction(match: re.Match[str]) -> Instruction:
