@@ -19,6 +19,7 @@ import click
 import numpy as np
 
 from benchmarks.support.fit import fit_costs
+from benchmarks.support.kernel_choices import render_chosen_kernels
 from benchmarks.support.kernel_counts import Sample, count_kernel
 from benchmarks.support.kernel_shapes import KERNEL_SHAPES
 from benchmarks.support.markdown import table
@@ -84,7 +85,7 @@ def main(targets: tuple[str, ...], functions: tuple[str, ...], shapes: bool, out
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{target}.toml").write_text(text, encoding="utf-8")
     if not targets and not functions and output is None:
-        page = render_typical_layers()
+        page = f"{render_typical_layers()}\n{render_chosen_kernels()}"
         click.echo(page)
         RESULT.write_text(page, encoding="utf-8")
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Sample", "count_kernel", "count_shapes"]
+__all__ = ["Sample", "count_kernel", "count_layers", "count_shapes", "network_of"]
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -131,15 +131,20 @@ def count_kernel(function: str, shapes: Sequence[Shaped], target: str) -> tuple[
 
 def count_shapes(shapes: Sequence[Shaped], kernels: KernelSet, target: str) -> tuple[Sample, ...]:
     """Exact counts for every shape, of whichever kernel of the set computes it. Raises what run_on_target raises."""
-    network = _Network()
-    names = [network.branch(position, shaped) for position, shaped in enumerate(shapes)]
-    model = with_kernels(_quantize(network.graph(names[-1]), network.precision()), kernels)
-    layers = model.steps
-    counted = dict(zip((layer.name for layer in layers), _run(model, layers, target), strict=True))
-    by_name = {layer.name: layer for layer in layers}
+    model, names = network_of(shapes)
+    model = with_kernels(model, kernels)
+    counted = count_layers(model, target)
+    by_name = {layer.name: layer for layer in model.steps}
     return tuple(
         _sample(model, shaped, by_name[name], counted[name]) for name, shaped in zip(names, shapes, strict=True)
     )
+
+
+def network_of(shapes: Sequence[Shaped]) -> tuple[IntegerModel, tuple[str, ...]]:
+    """A network with a layer for each shape, and the names of these layers."""
+    network = _Network()
+    names = tuple(network.branch(position, shaped) for position, shaped in enumerate(shapes))
+    return _quantize(network.graph(names[-1]), network.precision()), names
 
 
 def _quantize(graph: Graph, precision: Precision) -> IntegerModel:
@@ -154,8 +159,9 @@ def _quantize(graph: Graph, precision: Precision) -> IntegerModel:
     return lower(quantize_graph(graph, ranges, precision))
 
 
-def _run(model: IntegerModel, layers: Sequence[Layer], target: str) -> tuple[Mapping[str, int], ...]:
-    """Instructions of each layer by class, for an input of random bytes."""
+def count_layers(model: IntegerModel, target: str) -> dict[str, Mapping[str, int]]:
+    """Instructions of each layer by class, for an input of random bytes. Raises what run_on_target raises."""
+    layers = model.steps
     inputs = np.random.default_rng(_SEED).integers(-128, 128, (1, model.input.elements)).astype(np.int8)
     with tempfile.TemporaryDirectory(prefix="mcukit-kernels-") as folder:
         for file, text in generate_c(model, plan_layers(model)).items():
@@ -164,7 +170,7 @@ def _run(model: IntegerModel, layers: Sequence[Layer], target: str) -> tuple[Map
         run = run_on_target(sources, target, inputs, profile=True)
     if run.layer_instructions is None:
         raise ValueError(f"instructions are not counted on {target}")
-    return run.layer_instructions
+    return dict(zip((layer.name for layer in layers), run.layer_instructions, strict=True))
 
 
 def _sample(model: IntegerModel, shaped: Shaped, layer: Layer, classes: Mapping[str, int]) -> Sample:

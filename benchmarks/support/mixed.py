@@ -38,6 +38,7 @@ from mcukit.passes import run_passes
 from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM, Candidate, Candidates, Shape
 from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.kernel_choice import choose_kernels
 from mcukit.planning.patch_plan import smallest_patch_plan
 from mcukit.planning.plan import Plan, Stage
 from mcukit.planning.plan_file import plan_text
@@ -127,7 +128,7 @@ def prepare(network: Network, models: Path, scratch: Path, budget: int) -> Prepa
     started = time.perf_counter()
     statistics = collect_statistics(model, inputs)
     seconds["statistics"] = time.perf_counter() - started
-    int8 = with_kernels(quantize_calibrated(model, statistics, inputs).model, KERNELS)
+    int8 = _with_kernels(quantize_calibrated(model, statistics, inputs).model)
     data = load_inputs(files.evaluation, shape, labels=files.labels)
     if data.labels is None or int8.input.quantization is None:
         raise ValueError(f"{network.name} has no labels")
@@ -174,8 +175,9 @@ def quantmcu_trials(
         result = narrowed_model(
             prepared.graph, prepared.statistics, prepared.int8, prepared.inputs, prepared.patches, options
         )
-        plan = plan_of(Dataflow(result.model), prepared.patches)
-        trial = try_configuration(prepared, Configuration(_title(options), result.model, plan, result.bitops))
+        narrowed = _with_kernels(result.model)
+        plan = plan_of(Dataflow(narrowed), prepared.patches)
+        trial = try_configuration(prepared, Configuration(_title(options), narrowed, plan, result.bitops))
         report(trial)
         trials.append((options, result, trial))
     return trials
@@ -223,8 +225,13 @@ def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pus
     model = quantize_calibrated(
         prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
     ).model
-    model = with_kernels(model, KERNELS)
+    model = _with_kernels(model)
     return model, _smallest_stream(model, pushed=pushed)
+
+
+def _with_kernels(model: IntegerModel) -> IntegerModel:
+    """As builds for the core have them."""
+    return choose_kernels(with_kernels(model, KERNELS), load_costs())
 
 
 def _preference(model: IntegerModel, plan: Plan, budget: int) -> tuple[int, float]:

@@ -30,10 +30,16 @@ _U32 = struct.Struct("<I")
 _WITH_TRACE = 1
 _ATTEMPTS = 4
 
+UNKNOWN = "unknown"
+"""What a firmware does not say of itself."""
+
 
 @dataclass(frozen=True)
 class Banner:
-    """What a firmware says of itself. model_hash: see mcukit.bench.firmware.model_hash."""
+    """What a firmware says of itself. model_hash: see mcukit.bench.firmware.model_hash.
+
+    kernels: the set. layer_kernels: how many layers each function computes.
+    """
 
     protocol: str
     board: str
@@ -43,6 +49,7 @@ class Banner:
     compiler: str
     compiler_flags: str
     arena_bytes: str
+    layer_kernels: str = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -321,4 +328,4 @@ def _parse_banner(text: bytes) -> Banner:
     """What is missing is called unknown."""
     lines = text.decode("utf-8", errors="replace").splitlines()
     fields = dict(line.split("=", 1) for line in lines if "=" in line)
-    return Banner(**{name: fields.get(name, "unknown") for name in Banner.__dataclass_fields__})
+    return Banner(**{name: fields.get(name, UNKNOWN) for name in Banner.__dataclass_fields__})

@@ -136,7 +136,9 @@ def _read(content: JsonObject) -> BenchResult:
     clocks = [clock.value for clock in Clock]
     clock = content.text("clock", "|".join(clocks), f"one of {', '.join(clocks)}")
     banner = content.nested("banner")
-    fields = {name: banner.text(name, _ANY_TEXT) for name in Banner.__dataclass_fields__}
+    # Results of firmware that did not say which kernels its layers have are good for comparison all the same.
+    names = [name for name in Banner.__dataclass_fields__ if name != "layer_kernels" or banner.has(name)]
+    fields = {name: banner.text(name, _ANY_TEXT) for name in names}
     result = partial(
         BenchResult,
         model=content.text("model", _ANY_TEXT),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 __all__ = ["generate_c"]
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,7 @@ def _context(flow: Dataflow, plan: Plan, stages: Sequence[StageTiles], names: Mo
         "arenas": [_arena(plan, names, region) for region in plan.arenas],
         "weight_bytes": model.weight_bytes,
         "layer_count": len(model.steps),
+        "layer_kernels": _layer_kernels(model),
         "stages": staged,
         "arrays": writer.arrays,
         "pushed": plan.pushed,
@@ -94,6 +96,12 @@ def _headers(model: IntegerModel) -> list[str]:
     return sorted(
         {"mcukit_nn.h", "mk_layer_hooks.h", *(f"{function}.h" for function in functions), *(["mk_outliers.h"] * tested)}
     )
+
+
+def _layer_kernels(model: IntegerModel) -> list[str]:
+    """How many layers each kernel computes, the most first: "14 mk_conv2d_s8", "1 mk_mean_s8"."""
+    functions = Counter(layer.kernel.function for layer in model.steps if layer.kernel)
+    return [f"{number} {name}" for name, number in sorted(functions.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def _arena(plan: Plan, names: ModelNames, region: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mcukit.calibration.ranges import Range
 from mcukit.graph.graph import Graph, Node, Tensor
 from mcukit.graph.region import whole_region
 from mcukit.planning.costs import CostTable
+from mcukit.planning.kernel_choice import with_chosen_kernel
 from mcukit.quantized.integer import Layer, MapForm
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.packing import MAP_BITS
@@ -35,7 +36,8 @@ class _Widths:
 class InstructionCost:
     """Estimated instructions of one float network at any precision, each layer computed once; quick enough to search.
 
-    ranges: calibrated range of every map, by name. costs: of the core. kernels: the set of C kernels.
+    ranges: calibrated range of every map, by name. costs: of the core. kernels: the set of C kernels; of it and those
+    before it each layer has the one that takes fewest instructions.
     """
 
     def __init__(
@@ -93,8 +95,9 @@ class InstructionCost:
         forms = tuple(MapForm.of(self._graphs[width[name]].tensors[name]) for name in maps)
         operator = node.operator.lower(inputs, output)
         named = replace(node, inputs=tuple(tensor.name for tensor in inputs))
-        layer = Layer(named, operator, maps, forms, MapForm.of(output), self._kernels)
-        return self._costs.instructions(layer, _around(named, inputs, output), whole_region(output))
+        layer, around = Layer(named, operator, maps, forms, MapForm.of(output)), _around(named, inputs, output)
+        chosen = with_chosen_kernel(layer, around, self._costs, self._kernels)
+        return self._costs.instructions(chosen, around, whole_region(output))
 
 
 def _around(node: Node, inputs: list[Tensor], output: Tensor) -> Graph:

@@ -11,12 +11,13 @@ __all__ = [
     "Kernel",
     "Layer",
     "MapForm",
+    "other_kernels",
     "own_constants",
     "with_kernels",
 ]
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -238,7 +239,8 @@ class IntegerModel:
     """A quantized network, ready to run or to be written as C.
 
     graph: its quantized Graph. branches: the second form of its first layers, where these run in tiles of two
-    precisions. kernels: the set of C kernels that its layers are computed with.
+    precisions. kernels: the set of C kernels that its layers are computed with, unless one takes those of an earlier
+    set (mcukit.planning.kernel_choice).
     """
 
     graph: Graph
@@ -288,13 +290,28 @@ class IntegerModel:
         return tuple(layer.kernel for layer in layers if layer.kernel is not None)
 
 
-def with_kernels(model: IntegerModel, kernels: KernelSet) -> IntegerModel:
-    """The same arithmetic, computed with the C kernels of a set."""
+def with_kernels(
+    model: IntegerModel, kernels: KernelSet, others: Mapping[str, KernelSet] | None = None
+) -> IntegerModel:
+    """The same arithmetic, computed with the C kernels of a set.
+
+    others: layers that take kernels of another set, by name, narrow forms too; names that the model has not are of no
+    meaning.
+    """
+    sets = others or {}
+
+    def changed(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+        return tuple(replace(layer, kernels=sets.get(layer.name, kernels)) for layer in layers)
+
     branches = model.branches
     if branches is not None:
-        branches = replace(branches, layers=tuple(replace(layer, kernels=kernels) for layer in branches.layers))
-    layers = tuple(replace(layer, kernels=kernels) for layer in model.layers)
-    return replace(model, layers=layers, branches=branches, kernels=kernels)
+        branches = replace(branches, layers=changed(branches.layers))
+    return replace(model, layers=changed(model.layers), branches=branches, kernels=kernels)
+
+
+def other_kernels(model: IntegerModel) -> dict[str, KernelSet]:
+    """The layers that take kernels of another set than their network, by name: what `with_kernels` takes."""
+    return {layer.name: layer.kernels for layer in model.steps if layer.kernels is not model.kernels}
 
 
 def own_constants(wide: Kernel, narrow: Kernel) -> tuple[ConstantArray, ...]:

@@ -19,6 +19,7 @@ def banner_facts(banner: Banner) -> list[tuple[str, str]]:
         ("board", banner.board),
         ("network", f"{banner.model}, hash {banner.model_hash[:_HASH_DIGITS]}"),
         ("kernels", banner.kernels),
+        ("layers", banner.layer_kernels),
         ("compiler", banner.compiler),
         ("flags", banner.compiler_flags),
     ]

@@ -13,7 +13,9 @@ from mcukit.boards import Board
 from mcukit.emulation.cycles import CycleEstimate
 from mcukit.emulation.measure import Measurement
 from mcukit.planning.choose import Planned
+from mcukit.planning.costs import CostTable, load_costs
 from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.kernel_choice import kernel_estimates
 from mcukit.planning.plan import DEFAULT_REGION, Plan
 from mcukit.planning.receptive_field import ReceptiveField, StageWork, receptive_fields, stage_work
 from mcukit.planning.regions import linked_weights
@@ -85,6 +87,9 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
     wide = shares.wide if shares else None
     bitops = round(branch_bitops(model, stages, wide))
     layers = _layers(model, flow, errors, measurement, work, layer_bitops(flow, stages, wide))
+    costs = load_costs(planned.target)
+    for entry, layer in zip(layers, model.layers, strict=True):
+        entry["kernel_estimates"] = _estimates(model, layer, costs)
     sram, flash = budget["sram"], budget["flash"]
     fits_sram = sram is None or plan.arena_bytes <= sram
     flash_bytes = measurement.code_bytes + measurement.weight_bytes if measurement else model.weight_bytes
@@ -96,6 +101,7 @@ def report_content(  # noqa: PLR0913 - one for each source of facts
         "board": None if board is None else board.id,
         "core": core_content(board),
         "kernels": model.kernels.value,
+        "kernel_costs": planned.target,
         "plan": {
             "schedule": plan.schedule,
             "pushed": plan.pushed,
@@ -200,6 +206,12 @@ def _layers(
             entry["narrow"] = None if form is None else narrow_content(form, counts.get(form.name))
         layers.append(entry)
     return layers
+
+
+def _estimates(model: IntegerModel, layer: Layer, costs: CostTable) -> dict[str, int]:
+    """Instructions of each kernel that the layer's was chosen from, by function: the whole layer in one call."""
+    found = kernel_estimates(layer, model.graph, costs, model.kernels)
+    return {estimate.function: estimate.instructions for estimate in found.values()}
 
 
 def _layer(

@@ -6,13 +6,13 @@ Whether the core can be emulated, whose costs its plan was made with, and how ma
 
 from __future__ import annotations
 
-__all__ = ["core_content", "core_facts", "estimate_facts", "kernels_text"]
+__all__ = ["core_content", "core_facts", "estimate_facts", "kernel_choice_text", "kernels_text"]
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mcukit.quantized.kernel_sets import first_set_with
+from mcukit.quantized.kernel_sets import KernelSet, first_set_with
 from mcukit.report.units import count
 
 if TYPE_CHECKING:
@@ -53,8 +53,25 @@ def kernels_text(content: Mapping[str, Any]) -> str:
     layers = Counter(first_set_with(function).value for function in functions)
     if set(layers) <= {chosen}:
         return chosen
-    parts = (f"{number} {name}" for name, number in layers.most_common())
-    return f"{chosen}; of {len(functions)} layers {', '.join(parts)}"
+    parts = [f"{number} {name}" for name, number in layers.most_common()]
+    left = Counter(filter(None, map(_left_set, content["layers"])))
+    dearer = [f"; for {number} a {name} kernel would take more instructions" for name, number in left.most_common()]
+    return f"{chosen}; of {len(functions)} layers {', '.join(parts)}{''.join(dearer)}"
+
+
+def _left_set(layer: Mapping[str, Any]) -> str | None:
+    """The last set of whose kernels a layer has another one, which was not chosen for it."""
+    sets = list(KernelSet)
+    known = [first_set_with(function) for function in layer.get("kernel_estimates") or ()]
+    last = max(known, key=sets.index, default=KernelSet.PORTABLE)
+    return last.value if known and last is not first_set_with(layer["kernel"]) else None
+
+
+def kernel_choice_text(layer: Mapping[str, Any]) -> str:
+    """What a layer's kernel was chosen from: "estimated instructions: mk_conv2d_s8 5,903, mk_conv2d_s8_dsp 4,169"."""
+    estimates = layer.get("kernel_estimates") or {}
+    parts = (f"{function} {count(instructions)}" for function, instructions in estimates.items())
+    return f"estimated instructions: {', '.join(parts)}" if estimates else ""
 
 
 def estimate_facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from mcukit.report.bits import bitops_text, bits_title, has_bits, map_bits, prec
 from mcukit.report.bits_picture import bits_picture
 from mcukit.report.blocks import Table, printable
 from mcukit.report.branch_picture import BranchPicture, branch_picture
-from mcukit.report.core import estimate_facts, kernels_text
+from mcukit.report.core import estimate_facts, kernel_choice_text, kernels_text
 from mcukit.report.cycles import cycles_text
 from mcukit.report.memory import memory_timelines, phases
 from mcukit.report.memory_picture import MemoryPicture, memory_picture
@@ -97,7 +97,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(count=count, percent=percent, ratio=ratio, shape=shape, size=size)
     environment.filters.update(printable=printable, short_name=short_name, pixels=_pixels)
-    environment.filters.update(map_bits=map_bits, weight_bits=weight_bits)
+    environment.filters.update(map_bits=map_bits, weight_bits=weight_bits, kernel_choice=kernel_choice_text)
     return environment
 
 

@@ -98,6 +98,7 @@ def narrow_content(layer: Layer, instructions: int | None) -> dict[str, Any]:
     """What narrow tiles have of a layer. instructions: as measured, in the narrow tiles of one inference."""
     form = layer.output_form
     return {
+        "kernel": layer.kernel.function if layer.kernel else None,
         "input_bits": layer.forms[0].bits,
         "output_bits": form.bits,
         "map_bytes": form.height * form.row_bytes,

@@ -155,7 +155,7 @@ def _spread(steps: Sequence[SearchStep]) -> list[SearchStep]:
 def _choices(calibrated: Calibrated, step: SearchStep, base: float, target: str) -> Iterator[Choice]:
     """The cheapest and the smallest plan of one precision, with the input whole and pushed."""
     kernels = kernels_for_target(target)
-    model = whole_model(calibrated.graph, calibrated.statistics, step.precision, kernels)
+    model = whole_model(calibrated.graph, calibrated.statistics, step.precision, kernels, target)
     flow, costs = Dataflow(model), load_costs(target)
     whole = PlanSearch(flow, costs, default_shapes())
     pushed = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=True)

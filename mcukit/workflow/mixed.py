@@ -199,13 +199,13 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
     calibrated = search.calibrated
 
     def model_of(step: SearchStep) -> IntegerModel:
-        return whole_model(calibrated.graph, calibrated.statistics, step.precision, room.kernels)
+        return whole_model(calibrated.graph, calibrated.statistics, step.precision, room.kernels, room.target)
 
     def fits(step: SearchStep) -> bool:
         return room.fits(model_of(step))
 
     # Kernels for fewer bits may have more code: only among networks of the same ones do fewer bits take less flash.
-    int8 = whole_model(calibrated.graph, calibrated.statistics, INT8, room.kernels)
+    int8 = whole_model(calibrated.graph, calibrated.statistics, INT8, room.kernels, room.target)
     counts_code = room.counts_code is not None and room.counts_code(int8)
     kind = (lambda step: functions_of(model_of(step))) if counts_code else None
     best: tuple[SensitivityResult, SearchStep] | None = None

@@ -41,7 +41,7 @@ def plan_front(path: Path, target: str = DEFAULT_TARGET) -> PlanFront:
     target: the core whose instructions count. Raises McukitError where the file can't be imported.
     """
     costs = load_costs(target)
-    flow = Dataflow(sketch(run_passes(load_model(path)), kernels_for_target(target)))
+    flow = Dataflow(sketch(run_passes(load_model(path)), kernels_for_target(target), target))
     plans = PlanSearch(flow, costs, default_shapes()).front()
     pushed = PlanSearch(flow, costs, (LAYER_BY_LAYER, STREAM), pushed=True).front()
     return PlanFront(flow.model.name, target, sum(flow.macs), plans, pushed, grid_costs(flow, costs))

@@ -7,7 +7,7 @@ __all__ = ["QuantizeOptions", "quantize"]
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import mcukit
@@ -29,11 +29,13 @@ from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
 from mcukit.planning.check import check_plan
 from mcukit.planning.choose import Planned
+from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.kernel_choice import choose_kernels
 from mcukit.planning.plan import Plan
 from mcukit.planning.plan_file import plan_text
 from mcukit.planning.planner import plan_of
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, other_kernels, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.report.content import report_content
@@ -49,6 +51,14 @@ from mcukit.workflow.plan import check_plan_option, make_plan
 from mcukit.workflow.progress import Progress, no_progress
 from mcukit.workflow.sketch import sketch
 from mcukit.workflow.tflite_files import tflite_files
+
+
+@dataclass(frozen=True, eq=False)
+class _EarlyPlan:
+    """layer_kernels: of layers that take those of another set than their network, as `with_kernels` takes them."""
+
+    planned: Planned
+    layer_kernels: Mapping[str, KernelSet]
 
 
 def quantize(
@@ -76,12 +86,12 @@ def quantize(
     is_mixed = chosen.bits is not None or given is not None
     report("plan", 0, 1)
     # What fewer bits need is known only when they are chosen.
-    planned = None if is_mixed else _plan_early(graph, chosen, board, budget, kernels)
+    early = None if is_mixed else _plan_early(graph, chosen, board, budget, kernels)
     report("plan", 1, 1)
     quantized = _quantize(graph, chosen, report, bits_request(chosen, given, board, budget, kernels))
+    quantized = replace(quantized, model=_with_chosen_kernels(quantized.model, early, costs_for(board, kernels)))
     budget.check_flash(quantized.model.weight_bytes, None)
-    if planned is None:
-        planned = _plan_for(quantized, chosen, board, budget)
+    planned = _plan_for(quantized, chosen, board, budget) if early is None else early.planned
     check_plan(Dataflow(quantized.model), planned.plan)
     report("export", 0, 1)
     files = _files(quantized, planned, chosen, board, budget)
@@ -94,17 +104,24 @@ def quantize(
 
 def _plan_early(
     graph: Graph, options: QuantizeOptions, board: Board | None, budget: Budget, kernels: KernelSet
-) -> Planned | None:
+) -> _EarlyPlan | None:
     """The plan, before minutes are spent on calibration: it depends on shapes, and on no value.
 
     None where synthetic values lead nowhere; then the real ones decide.
     """
     try:
-        model = sketch(graph, kernels)
+        model = sketch(graph, kernels, costs_for(board, kernels))
     except McukitError:
         return None
     budget.check_flash(model.weight_bytes, None)
-    return make_plan(model, options, board, budget)
+    return _EarlyPlan(make_plan(model, options, board, budget), other_kernels(model))
+
+
+def _with_chosen_kernels(model: IntegerModel, early: _EarlyPlan | None, target: str) -> IntegerModel:
+    """The network with a kernel for each layer: those that its plan was made with, or what the core's costs say."""
+    if early is not None:
+        return with_kernels(model, model.kernels, early.layer_kernels)
+    return choose_kernels(model, load_costs(target))
 
 
 def _plan_for(quantized: Quantized, options: QuantizeOptions, board: Board | None, budget: Budget) -> Planned:
@@ -199,6 +216,7 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
         "mcukit": mcukit.__version__,
         "model": {"file": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
         "kernels": quantized.model.kernels.value,
+        "layer_kernels": {name: other.value for name, other in other_kernels(quantized.model).items()},
         "calibrated": quantized.calibrated,
         "calibration": None if options.calibration is None else _digest(options.calibration),
         "preprocessing": quantized.preprocessing.to_json(),

@@ -15,6 +15,7 @@ from mcukit.graph.graph import Graph
 from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
 from mcukit.planning.costs import DEFAULT_TARGET, load_costs
 from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.kernel_choice import choose_kernels
 from mcukit.planning.plan import Stage
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import PlanSearch, default_shapes
@@ -80,9 +81,14 @@ def whole_model(
     statistics: Mapping[str, MapStatistics],
     precision: Precision,
     kernels: KernelSet = KernelSet.PORTABLE,
+    target: str = DEFAULT_TARGET,
 ) -> IntegerModel:
-    """An integer model of these bits, for its sizes: ranges and weights are those at hand."""
-    return lower(quantize_graph(graph, ranges_at_hand(statistics), precision), kernels)
+    """An integer model of these bits, for its sizes: ranges and weights are those at hand.
+
+    target: the core by whose costs kernels of the set, and of those before it, are chosen.
+    """
+    model = lower(quantize_graph(graph, ranges_at_hand(statistics), precision), kernels)
+    return choose_kernels(model, load_costs(target))
 
 
 def memory_costs(
@@ -101,7 +107,7 @@ def memory_costs(
     depends on the bits, and which bits are worth having depends on the stages: so the cuts that suit a network of 8
     bits are tried beside those that suit it with all maps at 4, as the two ends of what a search goes through.
     """
-    other, flow = cost or BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8, kernels))
+    other, flow = cost or BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8, kernels, target))
     found = []
     for stages in _cuts(graph, statistics, pushed, target, kernels):
         steps = memory_steps(graph, flow, partition(flow, stages, pushed), pushed=pushed)
@@ -119,7 +125,7 @@ def _cuts(
     shapes = (LAYER_BY_LAYER, STREAM) if pushed else default_shapes()
     cuts: dict[tuple[Stage, ...], None] = {}
     for precision in (INT8, Precision(narrow)):
-        flow = Dataflow(whole_model(graph, statistics, precision, kernels))
+        flow = Dataflow(whole_model(graph, statistics, precision, kernels, target))
         plan = PlanSearch(flow, load_costs(target), shapes, pushed=pushed).smallest()
         if plan is not None:
             cuts[plan.plan.stages] = None

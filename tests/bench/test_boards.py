@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,9 @@ def test_what_is_flashed_is_what_runs(build: mcukit.Build, machine: str) -> None
     # On other cores DSP kernels call the portable ones.
     kernels = "portable" if machine == "host" else "dsp"
     assert (banner.model, banner.board, banner.kernels) == ("tiny", f"emulated-{machine}", kernels)
+    counts = sorted(Counter(layer.kernel.function for layer in build.model.steps if layer.kernel).items())
+    assert banner.layer_kernels == ", ".join(f"{number} {name}" for name, number in counts)
+    assert len(counts) == 4
     assert banner.compiler.startswith("GCC ")
     assert "-O2" in banner.compiler_flags
     assert flashed.image == emulated_image_path(build.folder / "firmware", machine)

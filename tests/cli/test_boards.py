@@ -15,7 +15,17 @@ from click.testing import Result
 Run = Callable[..., Result]
 
 PORT = "emulated:host"
-BANNER_FIELDS = {"protocol", "board", "model", "model_hash", "kernels", "compiler", "compiler_flags", "arena_bytes"}
+BANNER_FIELDS = {
+    "protocol",
+    "board",
+    "model",
+    "model_hash",
+    "kernels",
+    "layer_kernels",
+    "compiler",
+    "compiler_flags",
+    "arena_bytes",
+}
 RESULT_FIELDS = {
     "kind",
     "port",

@@ -37,7 +37,7 @@ from mcukit.ops.sub import Sub
 from mcukit.ops.window import Window
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Stage
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 
@@ -118,7 +118,10 @@ class _Builder:
             self._head(self.maps[-1])
         graph = Graph("random", self.tensors, tuple(self.nodes), ("input",), self._outputs())
         validate(graph)
-        return lower(graph, self.generator.choice(tuple(KernelSet)))
+        model = lower(graph, self.generator.choice(tuple(KernelSet)))
+        # Layers take kernels of different sets, as costs say; here as chance does.
+        others = {layer.name: self.generator.choice(tuple(KernelSet)) for layer in model.layers}
+        return with_kernels(model, model.kernels, others) if self.generator.random() < 0.5 else model
 
     def _outputs(self) -> tuple[str, ...]:
         """What nobody reads, and sometimes a map in the middle."""

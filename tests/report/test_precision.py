@@ -88,6 +88,8 @@ def test_both_forms_of_tiles(content_of: ContentOf) -> None:
     assert content["macs_redundant"] == sum(layer["macs_redundant"] for layer in content["layers"]) > 0
     clip = layer_of(content, MIDDLE)
     assert (clip["input_bits"], clip["output_bits"], clip["map_bytes"]) == (8, 8, 600)
+    kernel = clip["narrow"].pop("kernel")
+    assert kernel == "mk_lookup_packed"
     assert clip["narrow"] == {"input_bits": 4, "output_bits": 2, "map_bytes": 240, "instructions": None}
     assert layer_of(content, "conv2d5")["narrow"] is None
     branches = content["precision"]["branches"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from mcukit.boards import list_boards, load_board
 from mcukit.errors import McukitError
 from mcukit.planning.costs import list_cost_targets
 from mcukit.quantized.kernel_sets import KernelSet
+from mcukit.report.core import kernels_text
 from mcukit.workflow.build import Build, load_build
 from mcukit.workflow.kernels import chosen_kernels, kernels_for_target
 from mcukit.workflow.options import QuantizeOptions
 from mcukit.workflow.quantize import quantize
+from tests.importers.onnx_text import network
 
 
 def test_the_board_chooses_and_the_user_may_differ() -> None:
@@ -88,6 +91,51 @@ def test_a_build_that_does_not_say_has_portable_kernels(portable: Build, tmp_pat
 def test_a_manifest_with_another_set_is_refused(portable: Build, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(portable.folder, tmp_path / "new"))
     manifest = json.loads((folder / "manifest.json").read_text()) | {"kernels": "fast"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(McukitError, match="makes no sense"):
+        load_build(folder)
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """A large convolution with a DSP kernel, and a small one with a portable one."""
+    folder = tmp_path_factory.mktemp("chosen")
+    nodes = "c = Conv<pads=[1,1,1,1]>(x, first)\n p = GlobalAveragePool(c)\n y = Conv(p, second)"
+    constants = {"first": (4, 3, 3, 3), "second": (3, 4, 1, 1)}
+    (folder / "net.onnx").write_bytes(network("(float[N,3,8,8] x) => (float[N,3,1,1] y)", nodes, constants))
+    return quantize(folder / "net.onnx", folder / "build", QuantizeOptions(board="nucleo_f446re"))
+
+
+def test_a_build_keeps_the_kernels_that_were_chosen_for_its_layers(chosen: Build) -> None:
+    functions = [layer.kernel.function for layer in chosen.model.steps if layer.kernel]
+    assert functions == ["mk_conv2d_s8_dsp", "mk_average_pool_s8", "mk_conv2d_s8"]
+    assert list(chosen.manifest["layer_kernels"].values()) == ["portable"]
+    again = load_build(chosen.folder).model
+    assert [layer.kernel.function for layer in again.steps if layer.kernel] == functions
+    first, _, last = (layer for layer in chosen.report["layers"])
+    for layer, cheapest in ((first, "mk_conv2d_s8_dsp"), (last, "mk_conv2d_s8")):
+        assert layer["kernel"] == min(layer["kernel_estimates"], key=layer["kernel_estimates"].get) == cheapest
+        assert len(layer["kernel_estimates"]) == 2
+
+
+def test_chosen_kernels_are_shown(chosen: Build) -> None:
+    text = "dsp; of 3 layers 2 portable, 1 dsp; for 1 a dsp kernel would take more instructions"
+    assert kernels_text(chosen.report) == text
+    assert text in (chosen.folder / "report.html").read_text()
+    header = (chosen.folder / "model" / "net.h").read_text()
+    assert '"1 mk_average_pool_s8, " \\\n    "1 mk_conv2d_s8, " \\\n    "1 mk_conv2d_s8_dsp"\n' in header
+    report = (chosen.folder / "report.html").read_text()
+    assert re.search(
+        r'title="estimated instructions: mk_conv2d_s8 [\d,]+, mk_conv2d_s8_dsp [\d,]+">mk_conv2d_s8_dsp<', report
+    )
+
+
+@pytest.mark.parametrize(
+    "described", [[], {"no layer": "dsp"}, {"node_y": "fast"}, {"node_y": ["dsp"]}, {"node_y": "mve"}, "portable"]
+)
+def test_a_manifest_with_kernels_that_cannot_be_is_refused(chosen: Build, tmp_path: Path, described: object) -> None:
+    folder = Path(shutil.copytree(chosen.folder, tmp_path / "new"))
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"layer_kernels": described}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(McukitError, match="makes no sense"):
         load_build(folder)

@@ -27,6 +27,7 @@ const char banner_text[] =
     "model=" BANNER_STRING(MCUKIT_MODEL) "\n"
     "model_hash=" MCUKIT_MODEL_HASH "\n"
     "kernels=" MCUKIT_KERNELS "\n"
+    "layer_kernels=" MCUKIT_LAYER_KERNELS "\n"
     "compiler=" COMPILER "\n"
     "compiler_flags=" MCUKIT_COMPILER_FLAGS "\n"
     "arena_bytes=" BANNER_STRING(MCUKIT_ARENA_BYTES) "\n";
