@@ -20,6 +20,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from mcukit.calibration.data import load_inputs
 from mcukit.calibration.float_model import FloatModel
 from mcukit.calibration.ranges import MAP_BY_MAP
 from mcukit.calibration.statistics import MapStatistics, collect_statistics
+from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
 from mcukit.graph.serialize import graph_bytes
 from mcukit.importers.load import load_model
@@ -39,6 +41,7 @@ from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM, Candidate, Candid
 from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.kernel_choice import choose_kernels
+from mcukit.planning.lean_kernels import plan_with_lean_kernels
 from mcukit.planning.patch_plan import smallest_patch_plan
 from mcukit.planning.plan import Plan, Stage
 from mcukit.planning.plan_file import plan_text
@@ -160,6 +163,8 @@ def int8_configurations(prepared: Prepared) -> Iterator[Configuration]:
     for pushed in (False, True):
         plan = _smallest_stream(prepared.int8, pushed=pushed)
         yield Configuration(f"int8, stream{', rows pushed' * pushed}", prepared.int8, plan)
+    model, plan = _leanest_stream(prepared.int8)
+    yield Configuration("int8, stream, rows pushed, lean kernels", model, plan)
 
 
 def quantmcu_trials(
@@ -195,38 +200,64 @@ def best_configurations(
 
     added_errors: how much the error over calibration images may grow. Each is a trial with the input whole, narrowed
     for fewer BitOPs alone, and one with rows pushed, narrowed first of all for an arena of `share` of the int8 one.
+    That is the one with kernels of least memory, which the narrowed one has too where it does not fit otherwise.
     """
     calibrated = Calibrated(prepared.model, prepared.statistics, prepared.inputs)
-    pushed = _smallest_stream(prepared.int8, pushed=True)
+    _, leanest = _leanest_stream(prepared.int8)
     started = time.perf_counter()
     search = SensitivitySearch(calibrated, BitsOptions(max_error=max(added_errors)), no_progress)
     whole = [search.run(search.bitops)]
-    budget = int(share * pushed.arena_bytes)
+    budget = int(share * leanest.arena_bytes)
 
     def fits(step: SearchStep) -> bool:
         model = whole_model(prepared.graph, prepared.statistics, step.precision, KERNELS)
-        return _smallest_stream(model, pushed=True).arena_bytes <= budget
+        return _leanest_stream(model)[1].arena_bytes <= budget
 
     costs = memory_costs(prepared.graph, prepared.statistics, budget, pushed=True, kernels=KERNELS)
     roomy = [search.run_until(cost, fits)[0] for cost in costs]
     prepared.seconds["search"] = time.perf_counter() - started
     for added in added_errors:
         for rows, found in ((False, whole), (True, roomy)):
-            choices = [_narrowed(prepared, result, added, pushed=rows) for result in found]
+            choices = [_narrowed(prepared, result, added, budget if rows else None) for result in found]
             # Of several cuts one that fits, and of those that do the one with the fewest BitOPs.
             model, plan = min(choices, key=lambda choice: _preference(*choice, budget))
             name = f"measured, error +{added:g}, stream{', rows pushed' * rows}"
             yield added, Configuration(name, model, plan)
 
 
-def _narrowed(prepared: Prepared, found: SensitivityResult, added: float, *, pushed: bool) -> tuple[IntegerModel, Plan]:
-    """The last step of a search within an added error, as integers, with its smallest streamed plan."""
+def _narrowed(
+    prepared: Prepared, found: SensitivityResult, added: float, budget: int | None
+) -> tuple[IntegerModel, Plan]:
+    """The last step of a search within an added error, as integers, with its smallest streamed plan.
+
+    budget: bytes that are aimed at with rows pushed; None for the input whole.
+    """
     within = [step for step in found.steps if step.error <= found.steps[0].error + added]
     model = quantize_calibrated(
         prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
     ).model
     model = _with_kernels(model)
-    return model, _smallest_stream(model, pushed=pushed)
+    plan = _smallest_stream(model, pushed=budget is not None)
+    if budget is None or plan.arena_bytes <= budget:
+        return model, plan
+    try:
+        return plan_with_lean_kernels(model, load_costs(), partial(_stream_within, budget=budget))
+    except McukitError:
+        return model, plan
+
+
+def _leanest_stream(model: IntegerModel) -> tuple[IntegerModel, Plan]:
+    """With rows pushed, and the kernels of least memory in all layers."""
+    search = partial(_smallest_stream, pushed=True)
+    return plan_with_lean_kernels(model, load_costs(), search, settle=False)
+
+
+def _stream_within(model: IntegerModel, *, budget: int) -> Plan:
+    """The smallest plan with rows pushed. Raises McukitError "budget-exceeded"."""
+    plan = _smallest_stream(model, pushed=True)
+    if plan.arena_bytes > budget:
+        raise McukitError("budget-exceeded", f"it needs {plan.arena_bytes:,} bytes of {budget:,}")
+    return plan
 
 
 def _with_kernels(model: IntegerModel) -> IntegerModel:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 __all__ = ["SCHEDULES", "PlanRequest", "Planned", "choose_plan"]
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from mcukit.errors import McukitError
 from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM, Shape
@@ -16,6 +17,7 @@ from mcukit.planning.plan import Plan
 from mcukit.planning.search import FoundPlan, PlanSearch, default_shapes
 from mcukit.quantities import counted
 from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.kernel_sets import KernelSet
 
 SCHEDULES = ("auto", "layers", "stream", "patches", "strips")
 
@@ -49,13 +51,15 @@ class PlanRequest:
 class Planned:
     """requested: what the user asked for. found: what the search says of the plan; None where it came from a file.
 
-    target: the core whose instructions the search counted.
+    target: the core whose instructions the search counted. kernels: of layers that take those of another set than their
+    network, as `with_kernels` takes them: what the plan was made with.
     """
 
     plan: Plan
     requested: str
     found: FoundPlan | None
     target: str
+    kernels: Mapping[str, KernelSet] = field(default_factory=dict)
 
 
 def choose_plan(model: IntegerModel, request: PlanRequest) -> FoundPlan:

@@ -3,7 +3,8 @@
 
 Needed are `schema` and `stages`; everything else may be left out. Without `arenas`, `maps` and `scratch`, which belong
 together, every buffer is placed anew. `schedule` only says what grid and halo are called. Bits (see
-mcukit.planning.plan_bits) are what the network is quantized with, before it is planned.
+mcukit.planning.plan_bits) are what the network is quantized with, before it is planned, and kernels (see
+mcukit.planning.plan_kernels) those that it is planned with.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mcukit.planning.check import check_plan
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Place, Plan, Stage
 from mcukit.planning.plan_bits import bits_to_json, read_bits
+from mcukit.planning.plan_kernels import kernels_to_json, read_kernels
 from mcukit.planning.planner import plan_of
 from mcukit.planning.region_budget import RegionBudget
 from mcukit.planning.schedule import partition
@@ -35,7 +37,8 @@ LARGEST_ARENA = 1 << 28
 MOST_TILES = 1024
 """Of a stage: tiles of a few pixels are all halo."""
 
-_PLACES = ("arenas", "maps", "scratch", "weights")
+_PLACES = ("kernels", "arenas", "maps", "scratch", "weights")
+"""What depends on the core that a network is planned for."""
 
 _SCHEDULES = ("layers", "stream", "patches", "strips")
 
@@ -46,10 +49,10 @@ Entry = TypeVar("Entry")
 
 
 def plan_to_json(plan: Plan, model: IntegerModel | None = None) -> dict[str, object]:
-    """A plan as what plan.json holds, with the bits of the model that it is for."""
+    """A plan as what plan.json holds, with the bits and kernels of the model that it is for."""
     return {
         "schema": SCHEMA,
-        **({} if model is None else bits_to_json(model)),
+        **({} if model is None else bits_to_json(model) | kernels_to_json(model)),
         "schedule": plan.schedule,
         "pushed": plan.pushed,
         "stages": [
@@ -72,7 +75,10 @@ def plan_to_json(plan: Plan, model: IntegerModel | None = None) -> dict[str, obj
 
 
 def plan_text(plan: Plan, model: IntegerModel | None = None, *, places: bool = True) -> str:
-    """The text of plan.json, one line for each layer and each place. places: whether it says where buffers lie."""
+    """The text of plan.json, one line for each layer and each place.
+
+    places: whether it says where buffers lie, and which kernels they are made for.
+    """
     content = plan_to_json(plan, model)
     if not places:
         content = {key: value for key, value in content.items() if key not in _PLACES}
@@ -125,6 +131,7 @@ def plan_from_json(
     file.integer("schema", SCHEMA, SCHEMA)
     file.has("schedule")
     read_bits(file)
+    read_kernels(file)
     pushed = file.boolean("pushed", default=False)
     stages = tuple(_stage(entry) for entry in file.objects("stages"))
     weights = _entries(file, "weights", "name", _region) if file.has("weights") else {}

@@ -54,17 +54,21 @@ def kernels_text(content: Mapping[str, Any]) -> str:
     if set(layers) <= {chosen}:
         return chosen
     parts = [f"{number} {name}" for name, number in layers.most_common()]
-    left = Counter(filter(None, map(_left_set, content["layers"])))
-    dearer = [f"; for {number} a {name} kernel would take more instructions" for name, number in left.most_common()]
-    return f"{chosen}; of {len(functions)} layers {', '.join(parts)}{''.join(dearer)}"
+    left = Counter(filter(None, map(_left_kernel, content["layers"])))
+    reasons = [f"; for {number} a {name} kernel would take more {what}" for (name, what), number in left.most_common()]
+    return f"{chosen}; of {len(functions)} layers {', '.join(parts)}{''.join(reasons)}"
 
 
-def _left_set(layer: Mapping[str, Any]) -> str | None:
-    """The last set of whose kernels a layer has another one, which was not chosen for it."""
+def _left_kernel(layer: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The last set of whose kernels a layer has another one that it did not get, and what that takes more of."""
     sets = list(KernelSet)
-    known = [first_set_with(function) for function in layer.get("kernel_estimates") or ()]
-    last = max(known, key=sets.index, default=KernelSet.PORTABLE)
-    return last.value if known and last is not first_set_with(layer["kernel"]) else None
+    estimates: Mapping[str, int] = layer.get("kernel_estimates") or {}
+    last = max(estimates, key=lambda function: sets.index(first_set_with(function)), default=None)
+    own = layer["kernel"]
+    if last is None or first_set_with(last) is first_set_with(own):
+        return None
+    # What takes fewer instructions, and was not taken, did not fit the budget.
+    return first_set_with(last).value, "memory" if estimates[last] < estimates.get(own, 0) else "instructions"
 
 
 def kernel_choice_text(layer: Mapping[str, Any]) -> str:

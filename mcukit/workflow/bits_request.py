@@ -16,7 +16,7 @@ from mcukit.planning.costs import DEFAULT_TARGET
 from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import PlanBits, bits_from_file
 from mcukit.planning.plan_file import first_stage
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.workflow.bits import BitsOptions, check_bits
 from mcukit.workflow.budget import Budget
@@ -92,12 +92,13 @@ def bits_request(
     def fits(model: IntegerModel) -> bool:
         try:
             budget.check_flash(model.weight_bytes, None)
-            planned = make_plan(model, options, board, budget)
+            planned = make_plan(model, options, board, budget, settle=False)
         except McukitError as error:
             if error.problems[0].code != "budget-exceeded":
                 raise
             return False
-        return code is None or code.fits(model, planned.plan)
+        # Code is that of the kernels that fit.
+        return code is None or code.fits(with_kernels(model, model.kernels, planned.kernels), planned.plan)
 
     def fits_flash(model: IntegerModel) -> bool:
         # Code hardly depends on the plan, and there is always this one.

@@ -25,8 +25,9 @@ from mcukit.graph.serialize import load_graph
 from mcukit.planning.plan import Plan
 from mcukit.planning.plan_bits import bits_from_file
 from mcukit.planning.plan_file import load_plan
+from mcukit.planning.plan_kernels import kernels_from_file, with_plan_kernels
 from mcukit.quantized.branches import with_branches
-from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.integer import IntegerModel
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.workflow.output_folder import FolderKind, check_output_folder, write_output_folder
@@ -139,8 +140,9 @@ def load_build(folder: Path) -> Build:
     try:
         kernels = KernelSet(manifest.get("kernels", KernelSet.PORTABLE))
         lowered = lower(load_graph(folder / "model" / "quantized.npz"), kernels)
-        model = _with_layer_kernels(_with_branches(folder, lowered), manifest.get("layer_kernels", {}))
-        plan = load_plan(folder / "plan.json", model)
+        path = folder / "plan.json"
+        model = with_plan_kernels(_with_branches(folder, lowered), kernels_from_file(path), str(path))
+        plan = load_plan(path, model)
         preprocessing = _preprocessing(manifest["preprocessing"])
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise _invalid(folder, f"its content makes no sense ({error})") from error
@@ -157,20 +159,6 @@ def _with_branches(folder: Path, model: IntegerModel) -> IntegerModel:
         raise ValueError("there are narrow forms of layers and no branches")
     rows, columns = _read_json(folder / "plan.json", folder)["stages"][0]["grid"]
     return with_branches(model, load_graph(narrow), (int(rows), int(columns)), branching.wide, branching.test)
-
-
-def _with_layer_kernels(model: IntegerModel, described: object) -> IntegerModel:
-    """The model with the kernels that were chosen for its layers. described: those of other sets than its own."""
-    if not isinstance(described, dict):
-        raise TypeError("the kernels of its layers are no object")
-    chosen = {name: KernelSet(kernels) for name, kernels in described.items()}
-    unknown = chosen.keys() - {layer.name for layer in model.steps}
-    if unknown:
-        raise ValueError(f"there is no layer {min(unknown)!r} to have kernels of its own")
-    sets = list(KernelSet)
-    if any(sets.index(kernels) > sets.index(model.kernels) for kernels in chosen.values()):
-        raise ValueError(f"cores with {model.kernels} kernels don't run those of all its layers")
-    return with_kernels(model, model.kernels, chosen)
 
 
 def _preprocessing(described: Mapping[str, Any]) -> Preprocessing:

@@ -7,7 +7,7 @@ __all__ = ["QuantizeOptions", "quantize"]
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import mcukit
@@ -53,14 +53,6 @@ from mcukit.workflow.sketch import sketch
 from mcukit.workflow.tflite_files import tflite_files
 
 
-@dataclass(frozen=True, eq=False)
-class _EarlyPlan:
-    """layer_kernels: of layers that take those of another set than their network, as `with_kernels` takes them."""
-
-    planned: Planned
-    layer_kernels: Mapping[str, KernelSet]
-
-
 def quantize(
     model: Path,
     output: Path | None = None,
@@ -86,12 +78,13 @@ def quantize(
     is_mixed = chosen.bits is not None or given is not None
     report("plan", 0, 1)
     # What fewer bits need is known only when they are chosen.
-    early = None if is_mixed else _plan_early(graph, chosen, board, budget, kernels)
+    planned = None if is_mixed else _plan_early(graph, chosen, board, budget, kernels)
     report("plan", 1, 1)
     quantized = _quantize(graph, chosen, report, bits_request(chosen, given, board, budget, kernels))
-    quantized = replace(quantized, model=_with_chosen_kernels(quantized.model, early, costs_for(board, kernels)))
     budget.check_flash(quantized.model.weight_bytes, None)
-    planned = _plan_for(quantized, chosen, board, budget) if early is None else early.planned
+    if planned is None:
+        planned = _plan_for(quantized, chosen, board, budget)
+    quantized = replace(quantized, model=with_kernels(quantized.model, kernels, planned.kernels))
     check_plan(Dataflow(quantized.model), planned.plan)
     report("export", 0, 1)
     files = _files(quantized, planned, chosen, board, budget)
@@ -104,7 +97,7 @@ def quantize(
 
 def _plan_early(
     graph: Graph, options: QuantizeOptions, board: Board | None, budget: Budget, kernels: KernelSet
-) -> _EarlyPlan | None:
+) -> Planned | None:
     """The plan, before minutes are spent on calibration: it depends on shapes, and on no value.
 
     None where synthetic values lead nowhere; then the real ones decide.
@@ -114,24 +107,18 @@ def _plan_early(
     except McukitError:
         return None
     budget.check_flash(model.weight_bytes, None)
-    return _EarlyPlan(make_plan(model, options, board, budget), other_kernels(model))
-
-
-def _with_chosen_kernels(model: IntegerModel, early: _EarlyPlan | None, target: str) -> IntegerModel:
-    """The network with a kernel for each layer: those that its plan was made with, or what the core's costs say."""
-    if early is not None:
-        return with_kernels(model, model.kernels, early.layer_kernels)
-    return choose_kernels(model, load_costs(target))
+    return make_plan(model, options, board, budget)
 
 
 def _plan_for(quantized: Quantized, options: QuantizeOptions, board: Board | None, budget: Budget) -> Planned:
     """The plan of a network whose bits are known; those of patches were made for the stages of one."""
-    stages = quantized.stages
-    if stages is None or quantized.model.branches is not None:
-        return make_plan(quantized.model, options, board, budget)
-    plan = plan_of(Dataflow(quantized.model), stages, regions=budget.regions, weight_regions=budget.weight_regions)
+    target = costs_for(board, quantized.model.kernels)
+    stages, model = quantized.stages, choose_kernels(quantized.model, load_costs(target))
+    if stages is None or model.branches is not None:
+        return make_plan(model, options, board, budget)
+    plan = plan_of(Dataflow(model), stages, regions=budget.regions, weight_regions=budget.weight_regions)
     budget.check_sram(plan)
-    return Planned(plan, "patches", None, costs_for(board, quantized.model.kernels))
+    return Planned(plan, "patches", None, target, other_kernels(model))
 
 
 def _quantize(graph: Graph, options: QuantizeOptions, report: Progress, request: BitsRequest) -> Quantized:
@@ -216,7 +203,6 @@ def _manifest(model: Path, options: QuantizeOptions, quantized: Quantized) -> di
         "mcukit": mcukit.__version__,
         "model": {"file": model.name, "sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
         "kernels": quantized.model.kernels.value,
-        "layer_kernels": {name: other.value for name, other in other_kernels(quantized.model).items()},
         "calibrated": quantized.calibrated,
         "calibration": None if options.calibration is None else _digest(options.calibration),
         "preprocessing": quantized.preprocessing.to_json(),

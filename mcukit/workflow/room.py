@@ -16,6 +16,7 @@ from mcukit.planning.candidates import LAYER_BY_LAYER, STREAM
 from mcukit.planning.costs import DEFAULT_TARGET, load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.kernel_choice import choose_kernels
+from mcukit.planning.lean_kernels import with_lean_kernels
 from mcukit.planning.plan import Stage
 from mcukit.planning.schedule import partition
 from mcukit.planning.search import PlanSearch, default_shapes
@@ -105,9 +106,11 @@ def memory_costs(
 
     Bytes over the budget count more than all of `cost`, which is BitOPs by default. Which stages need least memory
     depends on the bits, and which bits are worth having depends on the stages: so the cuts that suit a network of 8
-    bits are tried beside those that suit it with all maps at 4, as the two ends of what a search goes through.
+    bits are tried beside those that suit it with all maps at 4, as the two ends of what a search goes through. Memory
+    is counted with the kernels that need least: layers get these before bits become fewer.
     """
-    other, flow = cost or BitopsCost(graph), Dataflow(whole_model(graph, statistics, INT8, kernels, target))
+    model = with_lean_kernels(whole_model(graph, statistics, INT8, kernels, target))
+    other, flow = cost or BitopsCost(graph), Dataflow(model)
     found = []
     for stages in _cuts(graph, statistics, pushed, target, kernels):
         steps = memory_steps(graph, flow, partition(flow, stages, pushed), pushed=pushed)
@@ -125,7 +128,7 @@ def _cuts(
     shapes = (LAYER_BY_LAYER, STREAM) if pushed else default_shapes()
     cuts: dict[tuple[Stage, ...], None] = {}
     for precision in (INT8, Precision(narrow)):
-        flow = Dataflow(whole_model(graph, statistics, precision, kernels, target))
+        flow = Dataflow(with_lean_kernels(whole_model(graph, statistics, precision, kernels, target)))
         plan = PlanSearch(flow, load_costs(target), shapes, pushed=pushed).smallest()
         if plan is not None:
             cuts[plan.plan.stages] = None

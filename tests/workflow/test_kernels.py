@@ -13,6 +13,7 @@ import pytest
 from mcukit.boards import list_boards, load_board
 from mcukit.errors import McukitError
 from mcukit.planning.costs import list_cost_targets
+from mcukit.quantized.integer import other_kernels
 from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.report.core import kernels_text
 from mcukit.workflow.build import Build, load_build
@@ -109,7 +110,8 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Build:
 def test_a_build_keeps_the_kernels_that_were_chosen_for_its_layers(chosen: Build) -> None:
     functions = [layer.kernel.function for layer in chosen.model.steps if layer.kernel]
     assert functions == ["mk_conv2d_s8_dsp", "mk_average_pool_s8", "mk_conv2d_s8"]
-    assert list(chosen.manifest["layer_kernels"].values()) == ["portable"]
+    (other,) = json.loads((chosen.folder / "plan.json").read_text())["kernels"]
+    assert other["set"] == "portable"
     again = load_build(chosen.folder).model
     assert [layer.kernel.function for layer in again.steps if layer.kernel] == functions
     first, _, last = (layer for layer in chosen.report["layers"])
@@ -130,12 +132,34 @@ def test_chosen_kernels_are_shown(chosen: Build) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "described", [[], {"no layer": "dsp"}, {"node_y": "fast"}, {"node_y": ["dsp"]}, {"node_y": "mve"}, "portable"]
-)
-def test_a_manifest_with_kernels_that_cannot_be_is_refused(chosen: Build, tmp_path: Path, described: object) -> None:
-    folder = Path(shutil.copytree(chosen.folder, tmp_path / "new"))
-    manifest = json.loads((folder / "manifest.json").read_text()) | {"layer_kernels": described}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(McukitError, match="makes no sense"):
-        load_build(folder)
+def test_a_plan_handed_back_keeps_its_kernels(chosen: Build, tmp_path: Path) -> None:
+    plan = json.loads((chosen.folder / "plan.json").read_text())
+    model, path = chosen.folder.parent / "net.onnx", tmp_path / "plan.json"
+    for kernels in (plan["kernels"], []):
+        path.write_text(json.dumps({"schema": 1, "stages": plan["stages"], "kernels": kernels}))
+        again = quantize(model, tmp_path / "build", QuantizeOptions(board="nucleo_f446re", plan=str(path)))
+        assert other_kernels(again.model) == {each["layer"]: each["set"] for each in kernels}
+        assert other_kernels(load_build(again.folder).model) == other_kernels(again.model)
+    path.write_text(json.dumps({"schema": 1, "stages": plan["stages"], "kernels": [{"layer": "net", "set": "dsp"}]}))
+    with pytest.raises(McukitError, match="there is no layer 'net'"):
+        quantize(model, tmp_path / "build", QuantizeOptions(board="nucleo_f446re", plan=str(path)))
+
+
+@pytest.mark.parametrize("from_file", [False, True], ids=["searched", "in a file"])
+def test_a_network_that_does_not_fit_gets_kernels_of_less_memory(
+    chosen: Build, tmp_path: Path, from_file: bool
+) -> None:
+    model, options = chosen.folder.parent / "net.onnx", {"kernels": "dsp", "plan": "layers"}
+    if from_file:
+        stages = json.loads((chosen.folder / "plan.json").read_text())["stages"]
+        (tmp_path / "stages.json").write_text(json.dumps({"schema": 1, "stages": stages}))
+        options["plan"] = str(tmp_path / "stages.json")
+    needed = quantize(model, tmp_path / "free", QuantizeOptions(**options)).plan.arena_bytes
+    build = quantize(model, tmp_path / "tight", QuantizeOptions(**options, sram=needed - 1))
+    assert build.plan.arena_bytes < needed
+    functions = [layer.kernel.function for layer in load_build(build.folder).model.steps if layer.kernel]
+    assert functions == ["mk_conv2d_s8", "mk_average_pool_s8", "mk_conv2d_s8"]
+    more = "for 1 a dsp kernel would take more memory; for 1 a dsp kernel would take more instructions"
+    assert kernels_text(build.report) == f"dsp; of 3 layers 3 portable; {more}"
+    with pytest.raises(McukitError, match="1 byte too many"):
+        quantize(model, tmp_path / "none", QuantizeOptions(**options, sram=build.plan.arena_bytes - 1))
