@@ -181,10 +181,11 @@ def _said(network: Network, trial: Trial) -> Trial:
 def _rounded(trial: Trial) -> dict[str, Any]:
     """Rounded so that the last bits of a float library can't change the file."""
     fields = asdict(trial)
-    accuracy = {
-        key: round(value, 4) if isinstance(value, float) else value for key, value in fields["accuracy"].items()
+    paired = {
+        name: {key: round(value, 4) if isinstance(value, float) else value for key, value in fields[name].items()}
+        for name in ("accuracy", "against_int8")
     }
-    return {**fields, "bitops": round(trial.bitops), "accuracy": accuracy}
+    return {**fields, "bitops": round(trial.bitops), **paired}
 
 
 if __name__ == "__main__":

@@ -65,6 +65,9 @@ CHUNK = 16
 INT8_PATCHES = "int8, patches"
 
 KERNELS = KernelSet.DSP
+
+LEAST_ERROR = "rows pushed, least error that fits"
+"""The trial whose arena is to be a part of that of int8 with rows pushed, and nothing else is to become less."""
 """Those that a Cortex-M4 gets: arenas hold their scratch memory, instructions are what they were measured to take."""
 
 
@@ -107,10 +110,14 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a configuration gives. instructions: estimated from the measured kernels of a Cortex-M4."""
+    """What a configuration gives. instructions: estimated from the measured kernels of a Cortex-M4.
+
+    accuracy: against the float network. against_int8: the same against the network with 8 bits everywhere.
+    """
 
     name: str
     accuracy: Paired
+    against_int8: Paired
     macs: int
     bitops: float
     arena_bytes: int
@@ -214,27 +221,35 @@ def best_configurations(
         return _leanest_stream(model)[1].arena_bytes <= budget
 
     costs = memory_costs(prepared.graph, prepared.statistics, budget, pushed=True, kernels=KERNELS)
-    roomy = [search.run_until(cost, fits)[0] for cost in costs]
+    roomy = [search.run_until(cost, fits) for cost in costs]
     prepared.seconds["search"] = time.perf_counter() - started
+    fitting = [found.steps[first] for found, first in roomy if first is not None]
+    if fitting:
+        step = min(fitting, key=lambda step: step.error)
+        model, plan = _narrowed(prepared, step, budget)
+        yield step.error - whole[0].steps[0].error, Configuration(f"measured, {LEAST_ERROR}", model, plan)
     for added in added_errors:
-        for rows, found in ((False, whole), (True, roomy)):
-            choices = [_narrowed(prepared, result, added, budget if rows else None) for result in found]
+        for rows, found in ((False, whole), (True, [each for each, _ in roomy])):
+            last = [_last_within(result, added) for result in found]
+            choices = [_narrowed(prepared, step, budget if rows else None) for step in last]
             # Of several cuts one that fits, and of those that do the one with the fewest BitOPs.
             model, plan = min(choices, key=lambda choice: _preference(*choice, budget))
             name = f"measured, error +{added:g}, stream{', rows pushed' * rows}"
             yield added, Configuration(name, model, plan)
 
 
-def _narrowed(
-    prepared: Prepared, found: SensitivityResult, added: float, budget: int | None
-) -> tuple[IntegerModel, Plan]:
-    """The last step of a search within an added error, as integers, with its smallest streamed plan.
+def _last_within(found: SensitivityResult, added: float) -> SearchStep:
+    """The last step of a search within an added error."""
+    return [step for step in found.steps if step.error <= found.steps[0].error + added][-1]
+
+
+def _narrowed(prepared: Prepared, step: SearchStep, budget: int | None) -> tuple[IntegerModel, Plan]:
+    """A step of a search as integers, with its smallest streamed plan.
 
     budget: bytes that are aimed at with rows pushed; None for the input whole.
     """
-    within = [step for step in found.steps if step.error <= found.steps[0].error + added]
     model = quantize_calibrated(
-        prepared.model, prepared.statistics, prepared.inputs, precision=within[-1].precision, ranges=MAP_BY_MAP
+        prepared.model, prepared.statistics, prepared.inputs, precision=step.precision, ranges=MAP_BY_MAP
     ).model
     model = _with_kernels(model)
     plan = _smallest_stream(model, pushed=budget is not None)
@@ -282,12 +297,14 @@ def try_configuration(prepared: Prepared, configuration: Configuration) -> Trial
     model, plan = configuration.model, configuration.plan
     logits = before_softmax(prepared.graph, prepared.graph.outputs[0]) == prepared.graph.outputs[0]
     outputs = _outputs(prepared, model, plan)
+    int8 = _outputs(prepared, prepared.int8, plan_of(Dataflow(prepared.int8), prepared.patches))
     flow = Dataflow(model)
     tiles = partition(flow, plan.stages, plan.pushed)
     bitops = branch_bitops(model, tiles) if configuration.bitops is None else configuration.bitops
     return Trial(
         configuration.name,
         compare_paired(outputs, prepared.outputs, prepared.labels, logits=logits),
+        compare_paired(outputs, int8, prepared.labels, logits=logits),
         sum(tile_macs(flow, stage) for stage in tiles),
         bitops,
         plan.arena_bytes,
