@@ -221,7 +221,7 @@ def best_configurations(
         return _leanest_stream(model)[1].arena_bytes <= budget
 
     costs = memory_costs(prepared.graph, prepared.statistics, budget, pushed=True, kernels=KERNELS)
-    roomy = [search.run_until(cost, fits) for cost in costs]
+    roomy = [each for cost in costs for each in search.run_until(cost, fits)]
     prepared.seconds["search"] = time.perf_counter() - started
     fitting = [found.steps[first] for found, first in roomy if first is not None]
     if fitting:

@@ -65,7 +65,7 @@ def with_plan_kernels(model: IntegerModel, kernels: Mapping[str, KernelSet] | No
             problems.append(Problem("bad-plan", f"there is no layer '{name}'", place, "take it out of the list"))
         elif _SETS.index(chosen) > _SETS.index(model.kernels):
             message = f"'{name}' can't have {chosen} kernels in a network with {model.kernels} ones"
-            problems.append(Problem("bad-plan", message, place, "take it out of the list, or give a later --kernels"))
+            problems.append(Problem("bad-plan", message, place, f"take it out of the list, or use --kernels {chosen}"))
     if problems:
         raise McukitError.collect(problems)
     return with_kernels(model, model.kernels, kernels)

@@ -12,6 +12,7 @@ __all__ = [
     "bits_of_plan",
 ]
 
+import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -179,19 +180,21 @@ class SensitivitySearch:
         cost: Cost,
         fits: Callable[[SearchStep], bool],
         kind: Callable[[SearchStep], Hashable] | None = None,
-    ) -> tuple[SensitivityResult, int | None]:
-        """Step by step, and the first step that fits; behind it nothing but the cost itself counts.
+    ) -> list[tuple[SensitivityResult, int | None]]:
+        """Searches by a cost, each with the position of its first step that fits, or None where none does.
 
+        Where the cost is about bytes first, the second search goes on to the cost itself from that step on. It takes
+        other steps before it too, and either may come to fit with the smaller error.
         kind: as of SensitivityResult.first_that.
         """
         found = self.run(cost)
         first = found.first_that(fits, kind)
-        if first is not None and isinstance(cost, MemoryFirst):
-            # A plan may fit with more alive than the cost expects.
-            again = self.run(cost.with_room_for(found.steps[first].precision))
-            position = again.first_that(fits, kind)
-            return (found, first) if position is None else (again, position)
-        return found, first
+        if first is None or not isinstance(cost, MemoryFirst):
+            return [(found, first)]
+        # A plan may fit with more alive than the cost expects.
+        again = self.run(cost.with_room_for(found.steps[first].precision))
+        position = again.first_that(fits, kind)
+        return [(found, first), *([] if position is None else [(again, position)])]
 
 
 def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[SensitivityResult, SearchStep]:
@@ -209,8 +212,8 @@ def _roomy(search: SensitivitySearch, room: Room, limit: float | None) -> tuple[
     counts_code = room.counts_code is not None and room.counts_code(int8)
     kind = (lambda step: functions_of(model_of(step))) if counts_code else None
     best: tuple[SensitivityResult, SearchStep] | None = None
-    for cost in _roomy_costs(search, room, int8):
-        found, first = search.run_until(cost, fits, kind)
+    costs = _roomy_costs(search, room, int8)
+    for found, first in itertools.chain.from_iterable(search.run_until(cost, fits, kind) for cost in costs):
         if first is None:
             continue
         # Few enough bytes may still be too many BitOPs; and with more code, what follows may not fit again.
