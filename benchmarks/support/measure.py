@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 import mcukit
+from benchmarks.support.fusion import expansion_instructions, transfer_instructions
 from benchmarks.support.network_table import Engine, Network, Peers
 from mcukit.calibration.data import Dataset, load_inputs
 from mcukit.emulation.counting import INSTRUCTION_CLASSES
 from mcukit.emulation.targets import target_named
 from mcukit.emulation.toolchain import find_tool
 from mcukit.errors import McukitError
+from mcukit.planning.costs import load_costs
 from mcukit.workflow.build import Build
 from mcukit.workflow.emulate import Emulation, LayerCount, emulate
 from mcukit.workflow.evaluate import Evaluation, evaluate
@@ -88,6 +90,10 @@ def measure_network(
         **_costs(run),
         "accuracy": None if evaluation is None else _accuracy(evaluation),
         "operators": _operators(run.layers),
+        "fusion": {
+            "expansion": expansion_instructions(build.model, load_costs(target)),
+            "transfers": transfer_instructions(run.layers),
+        },
         "peers": _compare(network, macs, _costs(run), peers),
     }
     return fields, seconds

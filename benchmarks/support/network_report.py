@@ -14,6 +14,12 @@ from mcukit.emulation.counting import INSTRUCTION_CLASSES
 BASELINE_FACTOR = 3
 """How many times fewer instructions than the baseline engine mcukit must take."""
 
+_FUSION = (
+    "Activations and pads are part of the kernels. Beyond that: *expansion*, what convolutions take to widen the "
+    "outputs of a depthwise convolution to 16 bits, by the table of costs; *transfers*, the loads and stores of "
+    "additions, counted. Both in percent of the network's instructions."
+)
+
 _Fields = Mapping[str, Any]
 
 
@@ -36,6 +42,9 @@ def render(results: _Fields) -> str:
         "## Where instructions go, by operator",
         "Sums over all layers of a kind, counted with hooks that cost a few instructions for each layer.",
         _operators(networks),
+        "## What fusing layers could save at most",
+        _FUSION,
+        _fusion(networks),
         "## What instructions they are",
         legend,
         _classes(networks),
@@ -129,6 +138,14 @@ def _operators(networks: Sequence[_Fields]) -> str:
         for network in networks for entry in network["operators"]
     ]  # fmt: skip
     return table(heads, rows, texts=2)
+
+
+def _fusion(networks: Sequence[_Fields]) -> str:
+    rows = []
+    for network in networks:
+        shares = [f"{100 * network['fusion'][key] / network['instructions']:.1f}" for key in ("expansion", "transfers")]
+        rows.append((network["name"], *shares))
+    return table(("network", "expansion", "transfers"), rows)
 
 
 def _classes(networks: Sequence[_Fields]) -> str:

@@ -72,6 +72,19 @@ def test_page_shows_what_the_json_holds(results: Path) -> None:
             assert f"{peer['times_mcukit']['instructions']:.2f}x" in page
 
 
+def test_what_fusing_could_save_is_a_part_of_the_network(results: Path) -> None:
+    page = (results / "networks.md").read_text()
+    for network in read(results)["networks"]:
+        fusion, operators = network["fusion"], {entry["op"]: entry for entry in network["operators"]}
+        # The operators that could be fused are there, or nothing is to be saved.
+        assert (fusion["expansion"] > 0) == ("depthwise_conv2d" in operators)
+        adding = operators.get("add", {"instruction_classes": {"load": 0, "store": 0}})["instruction_classes"]
+        assert fusion["transfers"] == adding["load"] + adding["store"]
+        assert fusion["expansion"] + fusion["transfers"] < network["instructions"] / 10
+        shares = " | ".join(f"{100 * fusion[key] / network['instructions']:9.1f}" for key in fusion)
+        assert f"| {network['name']:12} | {shares} |" in page
+
+
 def test_picture_shows_what_the_json_holds(results: Path) -> None:
     picture, content = (results / "networks.svg").read_text(), read(results)
     assert picture == render_picture(content)
