@@ -29,7 +29,7 @@ from benchmarks.support.typical_layers import render_typical_layers
 from mcukit.emulation.targets import EMULATED_CORES
 from mcukit.errors import McukitError
 from mcukit.planning.kernel_features import KERNEL_FEATURES
-from mcukit.quantized.kernel_sets import KernelSet, first_set_with
+from mcukit.quantized.kernel_sets import first_set_with, sets_up_to
 from mcukit.workflow.kernels import kernels_for_target
 
 HERE = Path(__file__).resolve().parent
@@ -95,8 +95,7 @@ def _functions(target: str) -> list[str]:
 
     DSP kernels of other targets only call the portable ones.
     """
-    sets = list(KernelSet)
-    possible = sets[: sets.index(kernels_for_target(target)) + 1]
+    possible = sets_up_to(kernels_for_target(target))
     return [name for name in KERNEL_SHAPES if first_set_with(name) in possible]
 
 

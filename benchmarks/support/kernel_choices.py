@@ -20,7 +20,7 @@ from mcukit.ops.window import Window
 from mcukit.planning.costs import load_costs
 from mcukit.planning.kernel_choice import choose_kernels
 from mcukit.quantized.integer import IntegerModel, with_kernels
-from mcukit.quantized.kernel_sets import KernelSet, first_set_with
+from mcukit.quantized.kernel_sets import KernelSet, first_set_with, sets_up_to
 from mcukit.workflow.kernels import kernels_for_target
 
 CHOICE_TARGETS = ("cortex-m4", "cortex-m55")
@@ -116,10 +116,9 @@ def render_choices(target: str, choices: Mapping[str, Choice]) -> str:
     return f"## Kernels chosen on {target}\n\n{table(heads, rows, texts=1)}"
 
 
-def _sets(target: str) -> list[KernelSet]:
+def _sets(target: str) -> tuple[KernelSet, ...]:
     """Those that the target's core runs."""
-    sets = list(KernelSet)
-    return sets[: sets.index(kernels_for_target(target)) + 1]
+    return sets_up_to(kernels_for_target(target))
 
 
 def _functions(model: IntegerModel) -> dict[str, str]:

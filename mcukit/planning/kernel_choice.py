@@ -16,9 +16,7 @@ from mcukit.graph.graph import Graph
 from mcukit.graph.region import whole_region
 from mcukit.planning.costs import CostTable
 from mcukit.quantized.integer import IntegerModel, Kernel, Layer, own_constants
-from mcukit.quantized.kernel_sets import KernelSet
-
-_SETS = tuple(KernelSet)
+from mcukit.quantized.kernel_sets import KernelSet, sets_up_to
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def _forms(layer: Layer, graph: Graph, costs: CostTable, kernels: KernelSet) -> 
     """The layer with each kernel that there is for it, from the first set on."""
     region = whole_region(graph.tensors[layer.output])
     forms: dict[str, tuple[Layer, KernelEstimate]] = {}
-    for each in _SETS[: _SETS.index(kernels) + 1]:
+    for each in sets_up_to(kernels):
         form = _with_set(layer, each)
         function = form.kernel.function if form.kernel else ""
         # Sets without a kernel of their own have that of an earlier one.

@@ -17,9 +17,7 @@ from mcukit.errors import McukitError
 from mcukit.planning.costs import CostTable
 from mcukit.planning.kernel_choice import kernel_estimates
 from mcukit.quantized.integer import IntegerModel, Layer, other_kernels, with_kernels
-from mcukit.quantized.kernel_sets import KernelSet
-
-_SETS = tuple(KernelSet)
+from mcukit.quantized.kernel_sets import KernelSet, sets_up_to
 
 Found = TypeVar("Found")
 """What a search finds: a plan, or a plan with what is known of it."""
@@ -107,7 +105,7 @@ class _Lean:
 
 def _lean_sets(model: IntegerModel) -> dict[str, _Lean]:
     """By layer, where that is another set than the layer's."""
-    allowed = _SETS[: _SETS.index(model.kernels) + 1]
+    allowed = sets_up_to(model.kernels)
     found = {}
     for layer in model.steps:
         needs = {kernels: _memory(layer, kernels) for kernels in allowed}

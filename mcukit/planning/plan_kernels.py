@@ -14,9 +14,7 @@ from pathlib import Path
 from mcukit.errors import McukitError, Problem
 from mcukit.json_object import JsonObject, read_json
 from mcukit.quantized.integer import IntegerModel, other_kernels, with_kernels
-from mcukit.quantized.kernel_sets import KERNEL_SETS, KernelSet
-
-_SETS = tuple(KernelSet)
+from mcukit.quantized.kernel_sets import KERNEL_SETS, KernelSet, sets_up_to
 
 
 def kernels_to_json(model: IntegerModel) -> dict[str, object]:
@@ -63,7 +61,7 @@ def with_plan_kernels(model: IntegerModel, kernels: Mapping[str, KernelSet] | No
         place = f"{where}: kernels[{position}]"
         if name not in steps:
             problems.append(Problem("bad-plan", f"there is no layer '{name}'", place, "take it out of the list"))
-        elif _SETS.index(chosen) > _SETS.index(model.kernels):
+        elif chosen not in sets_up_to(model.kernels):
             message = f"'{name}' can't have {chosen} kernels in a network with {model.kernels} ones"
             problems.append(Problem("bad-plan", message, place, f"take it out of the list, or use --kernels {chosen}"))
     if problems:

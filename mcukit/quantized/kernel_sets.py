@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KERNEL_SETS", "KernelSet", "first_set_with"]
+__all__ = ["KERNEL_SETS", "KernelSet", "first_set_with", "sets_up_to"]
 
 from enum import StrEnum
 
@@ -27,6 +27,12 @@ def first_set_with(function: str) -> KernelSet:
     """The first set that a kernel's function occurs in: later ones have it too, where they have nothing faster."""
     suffixes = {KernelSet.DSP: "_dsp", KernelSet.MVE: "_mve"}
     return next((kernels for kernels, suffix in suffixes.items() if function.endswith(suffix)), KernelSet.PORTABLE)
+
+
+def sets_up_to(kernels: KernelSet) -> tuple[KernelSet, ...]:
+    """The sets that run, and make sense, on the cores that a set is for: it and those before it."""
+    sets = tuple(KernelSet)
+    return sets[: sets.index(kernels) + 1]
 
 
 KERNEL_SETS = tuple(kernels.value for kernels in KernelSet)
