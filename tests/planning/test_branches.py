@@ -28,7 +28,8 @@ from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Plan, Stage
 from mcukit.planning.planner import plan_of
 from mcukit.quantized.branches import OutlierTest, narrow_form, narrow_name, with_branches
-from mcukit.quantized.integer import IntegerModel
+from mcukit.quantized.integer import IntegerModel, with_kernels
+from mcukit.quantized.kernel_sets import KernelSet
 from mcukit.quantized.lower import lower
 from mcukit.quantized.precision import Precision
 from mcukit.quantized.quantize import quantize_graph
@@ -108,13 +109,17 @@ def test_every_executor_computes_the_same_bytes(choice: str, tmp_path: Path) -> 
     model, inputs = branched(**CHOICES[choice])
     expected = run_reference(model, inputs, keep_maps=True)
     jobs = []
-    for plan in plans(model):
+    for position, kernels in enumerate(KernelSet):
+        # Layers and their narrow forms have kernels of the set and, by turns, portable ones.
+        portable = {layer.name: KernelSet.PORTABLE for layer in model.steps[position % 2 :: 2]}
+        model = with_kernels(model, kernels, portable)
+        plan = plans(model)[position]
         found = run_planned_reference(model, plan, inputs, keep_maps=True)
         np.testing.assert_array_equal(found.outputs[0], expected.outputs[0])
         for name, values in found.maps.items():
             mask = found.computed[name]
             np.testing.assert_array_equal(values[mask], expected.maps[name][mask], err_msg=name)
-        jobs.append(Job(f"{choice}, then {plan.stages[1].schedule}", model, plan, inputs))
+        jobs.append(Job(f"{choice}, then {plan.stages[1].schedule}, {kernels}", model, plan, inputs))
     require_all_right(jobs, tmp_path)
 
 
