@@ -18,7 +18,7 @@ from mcukit.ops.mean import Mean
 from mcukit.ops.mul import Mul
 from mcukit.ops.window import Window
 from mcukit.planning.costs import load_costs
-from mcukit.planning.kernel_choice import choose_kernels
+from mcukit.planning.kernel_choice import with_chosen_kernel
 from mcukit.quantized.integer import IntegerModel, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet, first_set_with, sets_up_to
 from mcukit.workflow.kernels import kernels_for_target
@@ -89,7 +89,9 @@ def count_choices(target: str) -> dict[str, Choice]:
         counted, own = count_layers(form, target), _functions(form)
         for layer in layers:
             counts[layer].setdefault(own[layer], sum(counted[layer].values()))
-    chosen = _functions(choose_kernels(with_kernels(model, sets[-1]), load_costs(target)))
+    costs = load_costs(target)
+    layers_chosen = (with_chosen_kernel(layer, model.graph, costs, sets[-1]) for layer in model.layers)
+    chosen = {layer.name: layer.kernel.function for layer in layers_chosen if layer.kernel}
     return {
         name: Choice(counts[layer], own[layer], chosen[layer])
         for name, layer in zip(CHOICE_SHAPES, layers, strict=True)

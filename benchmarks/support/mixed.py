@@ -64,10 +64,10 @@ CHUNK = 16
 
 INT8_PATCHES = "int8, patches"
 
-KERNELS = KernelSet.DSP
-
 LEAST_ERROR = "rows pushed, least error that fits"
 """The trial whose arena is to be a part of that of int8 with rows pushed, and nothing else is to become less."""
+
+KERNELS = KernelSet.DSP
 """Those that a Cortex-M4 gets: arenas hold their scratch memory, instructions are what they were measured to take."""
 
 

@@ -91,8 +91,12 @@ def serial_defines(sources: CSources, options: SerialOptions, compiler_flags: Se
         "MCUKIT_TEXT_INPUT_OFFSET": options.text_input_offset,
         "MCUKIT_KEEPS_INPUT": int(options.keeps_input),
     }
+    header = (sources.model_dir / f"{sources.name}.h").read_text(encoding="utf-8")
+    kernels = f"{sources.name.upper()}_LAYER_KERNELS"
     return [
         *model_defines(sources),
+        # Networks of earlier versions don't say which kernels their layers have.
+        *([] if f"#define {kernels} " in header else [f'{kernels}="unknown"']),
         *(f'{name}="{text}"' for name, text in strings.items()),
         *(f"{name}={number}" for name, number in numbers.items()),
         *["MK_PROFILE"] * options.hooks,

@@ -23,21 +23,21 @@ Found = TypeVar("Found")
 """What a search finds: a plan, or a plan with what is known of it."""
 
 
-def with_lean_kernels(model: IntegerModel) -> IntegerModel:
-    """The network with the kernels of least memory in all layers."""
-    return _with_sets(model, _lean_sets(model))
+def with_lean_kernels(model: IntegerModel, costs: CostTable) -> IntegerModel:
+    """The network with the kernels of least memory in all layers; among those of equal memory the quickest."""
+    return _with_sets(model, _lean_sets(model, costs))
 
 
 def plan_with_lean_kernels(
     model: IntegerModel, costs: CostTable, search: Callable[[IntegerModel], Found], *, settle: bool = True
 ) -> tuple[IntegerModel, Found]:
-    """The network with kernels of less memory for as few layers as is found, and its plan.
+    """The network with kernels of less memory for few layers, and its plan.
 
     search: finds a plan within a budget, or raises McukitError "budget-exceeded". settle: whether layers keep what
     takes fewer instructions as far as the network fits; without, any plan that fits will do.
     Raises McukitError "budget-exceeded" where it does not even fit with the kernels of least memory in all layers.
     """
-    lean = _lean_sets(model)
+    lean = _lean_sets(model, costs)
     found = _with_sets(model, lean), search(_with_sets(model, lean))
     if not settle:
         return found
@@ -51,30 +51,34 @@ def plan_with_lean_kernels(
             fewest = middle
         else:
             most, found = middle, fitting
-    return _settled(model, {name: lean[name] for name in names[:most]}, found, costs, search)
+    return _settled(model, {name: lean[name] for name in names[:most]}, found, search)
 
 
 def _settled(
     model: IntegerModel,
     lean: Mapping[str, _Lean],
     found: tuple[IntegerModel, Found],
-    costs: CostTable,
     search: Callable[[IntegerModel], Found],
 ) -> tuple[IntegerModel, Found]:
-    """Gives layers back what they had, those first that save most: all at once where that fits, or else by halves."""
-    saved = _saved(model, lean, costs)
+    """Gives layers back what they had, those first that save most, until none can have it any more.
+
+    Layers go back all at once where that fits, or else by halves; what did not fit may do so after others.
+    """
     kept, best = dict(lean), found
-    pending = [sorted(lean, key=saved.__getitem__, reverse=True)]
-    while pending:
-        names = pending.pop()
-        fewer = {name: each for name, each in kept.items() if name not in names}
-        # With none of them the network does not fit.
-        fitting = _found(model, fewer, search) if fewer else None
-        if fitting is not None:
-            kept, best = fewer, fitting
-        elif len(names) > 1:
-            half = len(names) // 2
-            pending += [names[half:], names[:half]]
+    before = len(kept) + 1
+    while len(kept) < before:
+        before = len(kept)
+        pending = [sorted(kept, key=lambda name: lean[name].saved, reverse=True)]
+        while pending:
+            names = pending.pop()
+            fewer = {name: each for name, each in kept.items() if name not in names}
+            # With none of them the network does not fit.
+            fitting = _found(model, fewer, search) if fewer else None
+            if fitting is not None:
+                kept, best = fewer, fitting
+            elif len(names) > 1:
+                half = len(names) // 2
+                pending += [names[half:], names[:half]]
     return best
 
 
@@ -97,39 +101,34 @@ def _with_sets(model: IntegerModel, lean: Mapping[str, _Lean]) -> IntegerModel:
 
 @dataclass(frozen=True)
 class _Lean:
-    """The set with a layer's kernel of least memory. released: bytes of working memory, then rows at once."""
+    """The set with a layer's kernel of least memory.
+
+    released: bytes of working memory, then rows at once. saved: instructions that the kernel which the layer has saves.
+    """
 
     kernels: KernelSet
     released: tuple[int, int]
+    saved: int
 
 
-def _lean_sets(model: IntegerModel) -> dict[str, _Lean]:
+def _lean_sets(model: IntegerModel, costs: CostTable) -> dict[str, _Lean]:
     """By layer, where that is another set than the layer's."""
     allowed = sets_up_to(model.kernels)
     found = {}
     for layer in model.steps:
-        needs = {kernels: _memory(layer, kernels) for kernels in allowed}
-        best = min(allowed, key=needs.__getitem__)
-        own = needs[layer.kernels]
-        if needs[best] < own:
-            found[layer.name] = _Lean(best, (own[0] - needs[best][0], own[1] - needs[best][1]))
+        estimates = kernel_estimates(layer, model.graph_of(layer), costs, model.kernels).values()
+        instructions = {estimate.function: estimate.instructions for estimate in estimates}
+        needs = {kernels: _needs(layer, kernels, instructions) for kernels in allowed}
+        best, own = min(allowed, key=needs.__getitem__), needs[layer.kernels]
+        if needs[best][:2] < own[:2]:
+            released = own[0] - needs[best][0], own[1] - needs[best][1]
+            found[layer.name] = _Lean(best, released, needs[best][2] - own[2])
     return found
 
 
-def _memory(layer: Layer, kernels: KernelSet) -> tuple[int, int]:
-    """Working memory in bytes, and rows that are computed at once."""
+def _needs(layer: Layer, kernels: KernelSet, instructions: Mapping[str, int]) -> tuple[int, int, int]:
+    """Working memory in bytes, rows that are computed at once, and instructions, 0 where they were not measured."""
     kernel = (layer if kernels is layer.kernels else replace(layer, kernels=kernels)).kernel
-    return (0, 1) if kernel is None else (kernel.scratch_bytes, kernel.rows_together)
-
-
-def _saved(model: IntegerModel, lean: Mapping[str, _Lean], costs: CostTable) -> dict[str, int]:
-    """Instructions that the kernels which layers have save beside the lean ones, by layer."""
-    saved = {}
-    for layer in model.steps:
-        if layer.name in lean:
-            estimates = kernel_estimates(layer, model.graph_of(layer), costs, model.kernels).values()
-            by_name = {estimate.function: estimate.instructions for estimate in estimates}
-            forms = (layer, replace(layer, kernels=lean[layer.name].kernels))
-            own, other = (by_name.get(form.kernel.function, 0) if form.kernel else 0 for form in forms)
-            saved[layer.name] = other - own
-    return saved
+    if kernel is None:
+        return 0, 1, 0
+    return kernel.scratch_bytes, kernel.rows_together, instructions.get(kernel.function, 0)

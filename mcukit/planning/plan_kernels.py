@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels in plan.json: layers that take those of another set than their network.
+"""The kernels in plan.json: the network's set, and layers that take those of another one.
 
-Where a plan does not mention kernels, they are chosen by what they cost.
+Where a plan does not mention kernels, or was made for another set and gives no places, they are chosen by what they
+cost. Places belong to the kernels that they were made for: without a word about these, to those of the network's set.
 """
 
 from __future__ import annotations
 
-__all__ = ["kernels_from_file", "kernels_to_json", "read_kernels", "with_plan_kernels"]
+__all__ = ["PlanKernels", "kernels_from_file", "kernels_to_json", "read_kernels", "with_plan_kernels"]
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcukit.errors import McukitError, Problem
@@ -16,14 +18,31 @@ from mcukit.json_object import JsonObject, read_json
 from mcukit.quantized.integer import IntegerModel, other_kernels, with_kernels
 from mcukit.quantized.kernel_sets import KERNEL_SETS, KernelSet, sets_up_to
 
+_EXPECTED = f"one of {', '.join(KERNEL_SETS)}"
+
+_PLACES = ("arenas", "maps", "scratch")
+
+
+@dataclass(frozen=True)
+class PlanKernels:
+    """network: the set that the plan was made for; None where it does not say. layers: those of other sets, by name.
+
+    has_places: whether the plan says where buffers lie, which depends on kernels.
+    """
+
+    network: KernelSet | None = None
+    layers: Mapping[str, KernelSet] = field(default_factory=dict)
+    has_places: bool = False
+
 
 def kernels_to_json(model: IntegerModel) -> dict[str, object]:
-    """What plan.json says of a model's kernels; an empty list where all layers have those of the network's set."""
-    return {"kernels": [{"layer": name, "set": kernels.value} for name, kernels in other_kernels(model).items()]}
+    """What plan.json says of a model's kernels."""
+    layers = [{"layer": name, "set": kernels.value} for name, kernels in other_kernels(model).items()]
+    return {"kernels": {"set": model.kernels.value, "others": layers}}
 
 
-def kernels_from_file(path: Path) -> Mapping[str, KernelSet] | None:
-    """The sets that a plan.json asks for, by layer; None where it does not mention them.
+def kernels_from_file(path: Path) -> PlanKernels | None:
+    """The kernels that a plan.json asks for; None where it leaves them to whoever reads it.
 
     Raises McukitError "unreadable-file" and "invalid-file".
     """
@@ -33,37 +52,56 @@ def kernels_from_file(path: Path) -> Mapping[str, KernelSet] | None:
     return kernels
 
 
-def read_kernels(file: JsonObject) -> Mapping[str, KernelSet] | None:
+def read_kernels(file: JsonObject) -> PlanKernels | None:
     """The same from parsed JSON; what is wrong is noted in the file's problems."""
+    given = [key for key in _PLACES if file.has(key)]
+    has_places = bool(given)
     if not file.has("kernels"):
-        return None
-    found: dict[str, KernelSet] = {}
-    for entry in file.objects("kernels"):
-        name = entry.text("layer")
-        if name in found:
-            entry.problem("layer", "stands in the list twice", "take one of the two out")
-        chosen = entry.text("set", "|".join(KERNEL_SETS), f"one of {', '.join(KERNEL_SETS)}")
-        found[name] = KernelSet(chosen or KernelSet.PORTABLE)
-        entry.refuse_unknown()
-    return found
+        return PlanKernels(has_places=True) if has_places else None
+    entry = file.nested("kernels")
+    network = KernelSet(_set(entry) or KernelSet.PORTABLE)
+    layers: dict[str, KernelSet] = {}
+    for other in entry.objects("others") if entry.has("others") else ():
+        name = other.text("layer")
+        if name in layers:
+            other.problem("layer", "stands in the list twice", "take one of the two out")
+        layers[name] = KernelSet(_set(other) or KernelSet.PORTABLE)
+        other.refuse_unknown()
+    entry.refuse_unknown()
+    return PlanKernels(network, layers, has_places)
 
 
-def with_plan_kernels(model: IntegerModel, kernels: Mapping[str, KernelSet] | None, where: str) -> IntegerModel:
+def _set(entry: JsonObject) -> str:
+    return entry.text("set", "|".join(KERNEL_SETS), _EXPECTED)
+
+
+def with_plan_kernels(model: IntegerModel, kernels: PlanKernels | None, where: str) -> IntegerModel:
     """The model with what a plan says of its kernels, at `where`; as it is where that is nothing.
 
-    Raises McukitError "bad-plan" with all layers that there are not, or whose kernels the model's cores don't run.
+    Raises McukitError "bad-plan" with all layers that there are not, or whose kernels the model's cores don't run, and
+    for places that were made for another set.
     """
     if kernels is None:
         return model
+    if kernels.network not in (None, model.kernels):
+        if not kernels.has_places:
+            return model
+        raise McukitError(
+            "bad-plan",
+            f"its places were made for {kernels.network} kernels, and the network has {model.kernels} ones",
+            where=f"{where}: kernels.set",
+            hint="take kernels, arenas, maps and scratch out of the plan, and everything is placed anew",
+        )
     steps = {layer.name for layer in model.steps}
     problems = []
-    for position, (name, chosen) in enumerate(kernels.items()):
-        place = f"{where}: kernels[{position}]"
+    for position, (name, chosen) in enumerate(kernels.layers.items()):
         if name not in steps:
-            problems.append(Problem("bad-plan", f"there is no layer '{name}'", place, "take it out of the list"))
+            message = f"there is no layer '{name}' that computes anything"
         elif chosen not in sets_up_to(model.kernels):
             message = f"'{name}' can't have {chosen} kernels in a network with {model.kernels} ones"
-            problems.append(Problem("bad-plan", message, place, f"take it out of the list, or use --kernels {chosen}"))
+        else:
+            continue
+        problems.append(Problem("bad-plan", message, f"{where}: kernels.others[{position}]", "take it out of the list"))
     if problems:
         raise McukitError.collect(problems)
-    return with_kernels(model, model.kernels, kernels)
+    return with_kernels(model, model.kernels, kernels.layers)

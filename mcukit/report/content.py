@@ -208,10 +208,17 @@ def _layers(
     return layers
 
 
-def _estimates(model: IntegerModel, layer: Layer, costs: CostTable) -> dict[str, int]:
-    """Instructions of each kernel that the layer's was chosen from, by function: the whole layer in one call."""
+def _estimates(model: IntegerModel, layer: Layer, costs: CostTable) -> dict[str, dict[str, int]]:
+    """What the kernels for a layer take, by function: in one call, in one for each row, and of memory."""
     found = kernel_estimates(layer, model.graph, costs, model.kernels)
-    return {estimate.function: estimate.instructions for estimate in found.values()}
+    return {
+        each.function: {
+            "instructions": each.instructions,
+            "instructions_row_by_row": each.row_by_row,
+            "scratch_bytes": each.scratch_bytes,
+        }
+        for each in found.values()
+    }
 
 
 def _layer(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcukit.quantized.kernel_sets import KernelSet, first_set_with
-from mcukit.report.units import count
+from mcukit.report.units import count, size
 
 if TYPE_CHECKING:
     from mcukit.boards import Board
@@ -54,28 +54,27 @@ def kernels_text(content: Mapping[str, Any]) -> str:
     if set(layers) <= {chosen}:
         return chosen
     parts = [f"{number} {name}" for name, number in layers.most_common()]
-    left = Counter(filter(None, map(_left_kernel, content["layers"])))
-    reasons = [f"; for {number} a {name} kernel would take more {what}" for (name, what), number in left.most_common()]
-    return f"{chosen}; of {len(functions)} layers {', '.join(parts)}{''.join(reasons)}"
+    left = Counter(filter(None, map(_left_set, content["layers"])))
+    unused = [f"; {number} more could have {name} kernels" for name, number in left.most_common()]
+    return f"{chosen}; of {len(functions)} layers {', '.join(parts)}{''.join(unused)}"
 
 
-def _left_kernel(layer: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The last set of whose kernels a layer has another one that it did not get, and what that takes more of."""
+def _left_set(layer: Mapping[str, Any]) -> str | None:
+    """The last set that has another kernel for a layer, which was not chosen for it."""
     sets = list(KernelSet)
-    estimates: Mapping[str, int] = layer.get("kernel_estimates") or {}
-    last = max(estimates, key=lambda function: sets.index(first_set_with(function)), default=None)
-    own = layer["kernel"]
-    if last is None or first_set_with(last) is first_set_with(own):
-        return None
-    # What takes fewer instructions, and was not taken, did not fit the budget.
-    return first_set_with(last).value, "memory" if estimates[last] < estimates.get(own, 0) else "instructions"
+    known = map(first_set_with, layer.get("kernel_estimates") or ())
+    last = max(known, key=sets.index, default=None)
+    return None if last in (None, first_set_with(layer["kernel"] or "")) else last
 
 
 def kernel_choice_text(layer: Mapping[str, Any]) -> str:
-    """What a layer's kernel was chosen from: "estimated instructions: mk_conv2d_s8 5,903, mk_conv2d_s8_dsp 4,169"."""
+    """What a layer's kernel was chosen from, estimated for the whole layer."""
     estimates = layer.get("kernel_estimates") or {}
-    parts = (f"{function} {count(instructions)}" for function, instructions in estimates.items())
-    return f"estimated instructions: {', '.join(parts)}" if estimates else ""
+    return "; ".join(
+        f"{function}: {count(each['instructions'])} instructions, {count(each['instructions_row_by_row'])} row by row, "
+        f"{size(each['scratch_bytes'])} of scratch memory"
+        for function, each in estimates.items()
+    )
 
 
 def estimate_facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:

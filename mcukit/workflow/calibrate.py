@@ -21,6 +21,8 @@ from mcukit.calibration.synthetic import synthetic_inputs
 from mcukit.emulation.reference import run_reference
 from mcukit.errors import McukitError
 from mcukit.graph.graph import Graph, map_shape
+from mcukit.planning.costs import load_costs
+from mcukit.planning.kernel_choice import choose_kernels
 from mcukit.planning.plan import Stage
 from mcukit.precision.sensitivity import SensitivityResult
 from mcukit.precision.vdpc import PatchClasses
@@ -85,7 +87,8 @@ def quantize_float(
     stages: tuple[Stage, ...] | None = None
     classes: PatchClasses | None = None
     if options.bits is not None and options.bits.search == "vdqs":
-        result, stages = bits_by_vdqs(calibrated, model, options.bits, asked.sram, asked.target)
+        int8 = choose_kernels(model, load_costs(asked.target))
+        result, stages = bits_by_vdqs(calibrated, int8, options.bits, asked.sram, asked.target)
         model, classes = result.model, result.classes
     elif asked.first is not None:
         model = bits_of_plan(calibrated, model, asked.given, asked.first)

@@ -26,8 +26,9 @@ from mcukit.calibration.statistics_cache import cached_statistics
 from mcukit.errors import McukitError, Problem
 from mcukit.graph.graph import Graph
 from mcukit.planning.choose import PlanRequest, choose_plan
-from mcukit.planning.costs import DEFAULT_TARGET, load_costs
+from mcukit.planning.costs import DEFAULT_TARGET, CostTable, load_costs
 from mcukit.planning.dataflow import Dataflow
+from mcukit.planning.lean_kernels import plan_with_lean_kernels
 from mcukit.planning.patch_plan import smallest_patch_plan
 from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import Branching, PlanBits
@@ -299,15 +300,23 @@ def bits_by_vdqs(
     if sram is None:
         stages = _smallest_patches(int8, target, two_forms)
     else:
+        costs = load_costs(target)
+        search = partial(_patches_within, costs=costs, sram=sram, two_forms=two_forms)
         try:
-            found = smallest_patch_plan(Dataflow(int8), load_costs(target), sram, two_forms=two_forms)
-            stages = found.plan.stages
+            try:
+                stages = search(int8)
+            except McukitError:
+                _, stages = plan_with_lean_kernels(int8, costs, search, settle=False)
         except McukitError:
             # No patches of 8 bits fit: fewer bits have to.
             stages, budget = _smallest_patches(int8, target, two_forms), sram
     quantmcu = replace(options.quantmcu, budget=budget)
     graph, statistics, inputs = calibrated.graph, calibrated.statistics, calibrated.inputs
     return narrowed_model(graph, statistics, int8, inputs, stages, quantmcu), stages
+
+
+def _patches_within(model: IntegerModel, *, costs: CostTable, sram: int, two_forms: bool) -> tuple[Stage, ...]:
+    return smallest_patch_plan(Dataflow(model), costs, sram, two_forms=two_forms).plan.stages
 
 
 def _smallest_patches(int8: IntegerModel, target: str, two_forms: bool) -> tuple[Stage, ...]:

@@ -28,10 +28,11 @@ from mcukit.graph.serialize import graph_bytes
 from mcukit.importers.load import load_model
 from mcukit.passes import run_passes
 from mcukit.planning.check import check_plan
-from mcukit.planning.choose import Planned
+from mcukit.planning.choose import SCHEDULES, Planned
 from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.kernel_choice import choose_kernels
+from mcukit.planning.lean_kernels import plan_with_lean_kernels
 from mcukit.planning.plan import Plan
 from mcukit.planning.plan_file import plan_text
 from mcukit.planning.planner import plan_of
@@ -84,10 +85,8 @@ def quantize(
     budget.check_flash(quantized.model.weight_bytes, None)
     if planned is None:
         planned = _plan_for(quantized, chosen, board, budget)
-    quantized = replace(quantized, model=with_kernels(quantized.model, kernels, planned.kernels))
-    check_plan(Dataflow(quantized.model), planned.plan)
     report("export", 0, 1)
-    files = _files(quantized, planned, chosen, board, budget)
+    quantized, files = _fitting_files(quantized, planned, chosen, board, budget)
     if quantized.model.graph is not graph:
         files["model/float.npz"] = graph_bytes(graph)
     write_build(folder, files, _manifest(model, chosen, quantized))
@@ -110,14 +109,31 @@ def _plan_early(
     return make_plan(model, options, board, budget)
 
 
-def _plan_for(quantized: Quantized, options: QuantizeOptions, board: Board | None, budget: Budget) -> Planned:
-    """The plan of a network whose bits are known; those of patches were made for the stages of one."""
+def _plan_for(
+    quantized: Quantized, options: QuantizeOptions, board: Board | None, budget: Budget, *, choose: bool = True
+) -> Planned:
+    """The plan of a network whose bits are known; those of patches were made for the stages of one.
+
+    choose: whether layers get the kernels that take fewest instructions, or those of the network's own set.
+    """
     target = costs_for(board, quantized.model.kernels)
-    stages, model = quantized.stages, choose_kernels(quantized.model, load_costs(target))
+    costs, stages, model = load_costs(target), quantized.stages, quantized.model
+    if choose:
+        model = choose_kernels(model, costs)
     if stages is None or model.branches is not None:
         return make_plan(model, options, board, budget)
-    plan = plan_of(Dataflow(model), stages, regions=budget.regions, weight_regions=budget.weight_regions)
-    budget.check_sram(plan)
+
+    def place(model: IntegerModel) -> Plan:
+        plan = plan_of(Dataflow(model), stages, regions=budget.regions, weight_regions=budget.weight_regions)
+        budget.check_sram(plan)
+        return plan
+
+    try:
+        plan = place(model)
+    except McukitError as error:
+        if error.problems[0].code != "budget-exceeded":
+            raise
+        model, plan = plan_with_lean_kernels(model, costs, place)
     return Planned(plan, "patches", None, target, other_kernels(model))
 
 
@@ -134,6 +150,36 @@ def _quantize(graph: Graph, options: QuantizeOptions, report: Progress, request:
             )
         return Quantized(lower(graph, request.kernels), options.preprocessing or IDENTITY, calibrated=True, errors={})
     return quantize_float(graph, options, report, request)
+
+
+def _fitting_files(
+    quantized: Quantized, planned: Planned, options: QuantizeOptions, board: Board | None, budget: Budget
+) -> tuple[Quantized, dict[str, bytes]]:
+    """The network with the kernels of its plan, and its files; where code does not fit, with kernels of its own set.
+
+    Those of other sets are more code.
+    """
+    try:
+        return _planned_files(quantized, planned, options, board, budget)
+    except McukitError as error:
+        if error.problems[0].code != "budget-exceeded" or not planned.kernels or options.plan not in SCHEDULES:
+            raise
+        try:
+            own = _plan_for(quantized, options, board, budget, choose=False)
+            return _planned_files(quantized, own, options, board, budget)
+        except McukitError:
+            raise error from None
+
+
+def _planned_files(
+    quantized: Quantized, planned: Planned, options: QuantizeOptions, board: Board | None, budget: Budget
+) -> tuple[Quantized, dict[str, bytes]]:
+    model = with_kernels(quantized.model, quantized.model.kernels, planned.kernels)
+    # Of two forms of tiles, kernels of different sets may share fewer constants.
+    budget.check_flash(model.weight_bytes, None)
+    check_plan(Dataflow(model), planned.plan)
+    quantized = replace(quantized, model=model)
+    return quantized, _files(quantized, planned, options, board, budget)
 
 
 def _files(

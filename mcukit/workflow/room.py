@@ -109,7 +109,7 @@ def memory_costs(
     bits are tried beside those that suit it with all maps at 4, as the two ends of what a search goes through. Memory
     is counted with the kernels that need least: layers get these before bits become fewer.
     """
-    model = with_lean_kernels(whole_model(graph, statistics, INT8, kernels, target))
+    model = with_lean_kernels(whole_model(graph, statistics, INT8, kernels, target), load_costs(target))
     other, flow = cost or BitopsCost(graph), Dataflow(model)
     found = []
     for stages in _cuts(graph, statistics, pushed, target, kernels):
@@ -128,7 +128,8 @@ def _cuts(
     shapes = (LAYER_BY_LAYER, STREAM) if pushed else default_shapes()
     cuts: dict[tuple[Stage, ...], None] = {}
     for precision in (INT8, Precision(narrow)):
-        flow = Dataflow(with_lean_kernels(whole_model(graph, statistics, precision, kernels, target)))
+        model = whole_model(graph, statistics, precision, kernels, target)
+        flow = Dataflow(with_lean_kernels(model, load_costs(target)))
         plan = PlanSearch(flow, load_costs(target), shapes, pushed=pushed).smallest()
         if plan is not None:
             cuts[plan.plan.stages] = None

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import mcukit
-from mcukit.bench.firmware import SerialOptions, build_serial_program, emulator_command, model_hash
+from mcukit.bench.firmware import SerialOptions, build_serial_program, emulator_command, model_hash, serial_defines
 from mcukit.bench.images import emulated_image_path
 from mcukit.bench.link import Timing
 from mcukit.bench.result import Clock
@@ -72,6 +72,19 @@ def error_of(call: Callable[[], object]) -> tuple[str, str]:
     (problem,) = caught.value.problems
     assert problem.hint
     return problem.code, str(problem)
+
+
+def test_networks_of_earlier_versions_do_not_say_what_kernels_layers_have(build: mcukit.Build, tmp_path: Path) -> None:
+    sources = build.c_sources()
+    old = replace(sources, model_dir=Path(shutil.copytree(sources.model_dir, tmp_path / "model")))
+    header = old.model_dir / f"{old.name}.h"
+    text, removed = re.subn(r"#define TINY_LAYER_KERNELS(.*\\\n)*.*\n", "", header.read_text())
+    assert removed == 1
+    header.write_text(text)
+    define = 'TINY_LAYER_KERNELS="unknown"'
+    assert define not in serial_defines(sources, SerialOptions(), [])
+    assert define in serial_defines(old, SerialOptions(), [])
+    assert build_serial_program(old, target_named("host"), tmp_path / "program", SerialOptions()).is_file()
 
 
 @pytest.mark.parametrize("machine", [*MACHINES, "host"])

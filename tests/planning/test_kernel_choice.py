@@ -15,7 +15,7 @@ from mcukit.graph.graph import Graph
 from mcukit.ops.max_pool import MaxPool
 from mcukit.ops.window import Window
 from mcukit.planning.costs import CostTable, KernelCost, load_costs
-from mcukit.planning.kernel_choice import choose_kernels, kernel_estimates
+from mcukit.planning.kernel_choice import KernelEstimate, choose_kernels, kernel_estimates
 from mcukit.planning.planner import plan_layers
 from mcukit.quantized.integer import IntegerModel, other_kernels, with_kernels
 from mcukit.quantized.kernel_sets import KernelSet, first_set_with
@@ -30,9 +30,9 @@ LARGE, SMALL = "conv2d0", "conv2d2"
 
 
 def network() -> Graph:
-    """A convolution of 12x12 pixels, a pool that leaves one, and a convolution of that one."""
-    net = Network(12, 12, 2)
-    pooled = net.add(MaxPool(Window((12, 12))), net.conv("input", 4, SAME))
+    """A convolution of 6x6 pixels, a pool that leaves one, and a convolution of that one."""
+    net = Network(6, 6, 2)
+    pooled = net.add(MaxPool(Window((6, 6))), net.conv("input", 4, SAME))
     return net.graph(net.conv(pooled, 3, POINT))
 
 
@@ -58,9 +58,8 @@ def with_costs(table: CostTable = COSTS, **kernels: tuple[float, float]) -> Cost
 
 def test_layers_with_little_to_compute_get_portable_kernels() -> None:
     model = choose_kernels(lowered(KernelSet.DSP), COSTS)
-    assert functions(model) == {LARGE: "mk_conv2d_s8_dsp", "max_pool1": "mk_max_pool_s8", SMALL: "mk_conv2d_s8"}
-    others = {"max_pool1": KernelSet.PORTABLE, SMALL: KernelSet.PORTABLE}
-    assert (model.kernels, other_kernels(model)) == (KernelSet.DSP, others)
+    assert functions(model) == {LARGE: "mk_conv2d_s8_dsp", "max_pool1": "mk_max_pool_s8_dsp", SMALL: "mk_conv2d_s8"}
+    assert (model.kernels, other_kernels(model)) == (KernelSet.DSP, {SMALL: KernelSet.PORTABLE})
 
 
 @pytest.mark.parametrize("kernels", KernelSet)
@@ -95,6 +94,26 @@ def test_estimates_that_err_decide_only_beyond_their_errors(
     assert functions(choose_kernels(lowered(KernelSet.DSP), costs))[LARGE] == expected
 
 
+@pytest.mark.parametrize(
+    ("portable", "dsp", "saves"),
+    [((90, 95), (100, 100), True), ((90, 100), (100, 100), False), ((100, 90), (100, 100), False)],
+)
+def test_a_kernel_must_save_in_one_call_and_row_by_row(
+    portable: tuple[int, int], dsp: tuple[int, int], saves: bool
+) -> None:
+    first, second = (KernelEstimate("f", *counts, error=0.0, scratch_bytes=0) for counts in (portable, dsp))
+    assert first.saves_beside(second) == saves
+    assert not second.saves_beside(first)
+
+
+def test_a_function_that_saves_hardly_anything_is_not_worth_its_code() -> None:
+    # Of the pool's instructions a sixtieth would be saved, by a function that no other layer has.
+    cheap = {"mk_conv2d_s8": (1e6, 0.0), "mk_conv2d_s8_dsp": (1000.0, 0.0), "mk_max_pool_s8_dsp": (60.0, 0.0)}
+    for saved, expected in ((1.0, "mk_max_pool_s8_dsp"), (59.0, "mk_max_pool_s8")):
+        costs = with_costs(**cheap, mk_max_pool_s8=(60.0 - saved, 0.0))
+        assert functions(choose_kernels(lowered(KernelSet.DSP), costs))["max_pool1"] == expected
+
+
 def test_what_was_not_measured_is_not_chosen_from() -> None:
     only_portable = with_costs(mk_conv2d_s8=(1.0, 0.0))
     model = lowered(KernelSet.DSP)
@@ -120,5 +139,5 @@ def test_forms_of_tiles_never_need_more_constants() -> None:
 def test_networks_with_kernels_of_several_sets_compute_the_same_bytes(tmp_path: Path) -> None:
     model = choose_kernels(lowered(KernelSet.DSP), COSTS)
     assert len({layer.kernels for layer in model.steps}) == 2
-    image = np.random.default_rng(0).integers(-128, 128, (3, 12, 12, 2)).astype(np.int8)
+    image = np.random.default_rng(0).integers(-128, 128, (3, 6, 6, 2)).astype(np.int8)
     require_all_right([Job("chosen", model, plan_layers(model), image)], tmp_path)

@@ -103,44 +103,46 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("chosen")
     nodes = "c = Conv<pads=[1,1,1,1]>(x, first)\n p = GlobalAveragePool(c)\n y = Conv(p, second)"
     constants = {"first": (4, 3, 3, 3), "second": (3, 4, 1, 1)}
-    (folder / "net.onnx").write_bytes(network("(float[N,3,8,8] x) => (float[N,3,1,1] y)", nodes, constants))
+    (folder / "net.onnx").write_bytes(network("(float[N,3,4,4] x) => (float[N,3,1,1] y)", nodes, constants))
     return quantize(folder / "net.onnx", folder / "build", QuantizeOptions(board="nucleo_f446re"))
 
 
 def test_a_build_keeps_the_kernels_that_were_chosen_for_its_layers(chosen: Build) -> None:
     functions = [layer.kernel.function for layer in chosen.model.steps if layer.kernel]
     assert functions == ["mk_conv2d_s8_dsp", "mk_average_pool_s8", "mk_conv2d_s8"]
-    (other,) = json.loads((chosen.folder / "plan.json").read_text())["kernels"]
-    assert other["set"] == "portable"
+    kernels = json.loads((chosen.folder / "plan.json").read_text())["kernels"]
+    assert (kernels["set"], [other["set"] for other in kernels["others"]]) == ("dsp", ["portable"])
     again = load_build(chosen.folder).model
     assert [layer.kernel.function for layer in again.steps if layer.kernel] == functions
     first, _, last = (layer for layer in chosen.report["layers"])
     for layer, cheapest in ((first, "mk_conv2d_s8_dsp"), (last, "mk_conv2d_s8")):
-        assert layer["kernel"] == min(layer["kernel_estimates"], key=layer["kernel_estimates"].get) == cheapest
-        assert len(layer["kernel_estimates"]) == 2
+        estimates = layer["kernel_estimates"]
+        assert (layer["kernel"], len(estimates)) == (cheapest, 2)
+        for each in ("instructions", "instructions_row_by_row"):
+            assert estimates[cheapest][each] == min(estimate[each] for estimate in estimates.values())
 
 
 def test_chosen_kernels_are_shown(chosen: Build) -> None:
-    text = "dsp; of 3 layers 2 portable, 1 dsp; for 1 a dsp kernel would take more instructions"
+    text = "dsp; of 3 layers 2 portable, 1 dsp; 1 more could have dsp kernels"
     assert kernels_text(chosen.report) == text
     assert text in (chosen.folder / "report.html").read_text()
     header = (chosen.folder / "model" / "net.h").read_text()
     assert '"1 mk_average_pool_s8, " \\\n    "1 mk_conv2d_s8, " \\\n    "1 mk_conv2d_s8_dsp"\n' in header
     report = (chosen.folder / "report.html").read_text()
-    assert re.search(
-        r'title="estimated instructions: mk_conv2d_s8 [\d,]+, mk_conv2d_s8_dsp [\d,]+">mk_conv2d_s8_dsp<', report
-    )
+    each = r'[\d,]+ instructions, [\d,]+ row by row, [\d,]+ bytes[^;"]* of scratch memory'
+    assert re.search(f'title="mk_conv2d_s8: {each}; mk_conv2d_s8_dsp: {each}">mk_conv2d_s8_dsp<', report)
 
 
 def test_a_plan_handed_back_keeps_its_kernels(chosen: Build, tmp_path: Path) -> None:
     plan = json.loads((chosen.folder / "plan.json").read_text())
     model, path = chosen.folder.parent / "net.onnx", tmp_path / "plan.json"
-    for kernels in (plan["kernels"], []):
+    for kernels in (plan["kernels"], {"set": "dsp"}):
         path.write_text(json.dumps({"schema": 1, "stages": plan["stages"], "kernels": kernels}))
         again = quantize(model, tmp_path / "build", QuantizeOptions(board="nucleo_f446re", plan=str(path)))
-        assert other_kernels(again.model) == {each["layer"]: each["set"] for each in kernels}
+        assert other_kernels(again.model) == {each["layer"]: each["set"] for each in kernels.get("others", ())}
         assert other_kernels(load_build(again.folder).model) == other_kernels(again.model)
-    path.write_text(json.dumps({"schema": 1, "stages": plan["stages"], "kernels": [{"layer": "net", "set": "dsp"}]}))
+    wrong = {"set": "dsp", "others": [{"layer": "net", "set": "dsp"}]}
+    path.write_text(json.dumps({"schema": 1, "stages": plan["stages"], "kernels": wrong}))
     with pytest.raises(McukitError, match="there is no layer 'net'"):
         quantize(model, tmp_path / "build", QuantizeOptions(board="nucleo_f446re", plan=str(path)))
 
@@ -159,7 +161,43 @@ def test_a_network_that_does_not_fit_gets_kernels_of_less_memory(
     assert build.plan.arena_bytes < needed
     functions = [layer.kernel.function for layer in load_build(build.folder).model.steps if layer.kernel]
     assert functions == ["mk_conv2d_s8", "mk_average_pool_s8", "mk_conv2d_s8"]
-    more = "for 1 a dsp kernel would take more memory; for 1 a dsp kernel would take more instructions"
-    assert kernels_text(build.report) == f"dsp; of 3 layers 3 portable; {more}"
+    assert kernels_text(build.report) == "dsp; of 3 layers 3 portable; 2 more could have dsp kernels"
+    assert not from_file == (build.report["plan"]["search"] is not None)
     with pytest.raises(McukitError, match="1 byte too many"):
         quantize(model, tmp_path / "none", QuantizeOptions(**options, sram=build.plan.arena_bytes - 1))
+
+
+def test_a_plan_with_places_of_an_earlier_version_has_the_kernels_that_it_was_made_with(
+    chosen: Build, tmp_path: Path
+) -> None:
+    """Those of the network's set: others were not chosen then, and plans did not mention kernels."""
+    model, options = chosen.folder.parent / "net.onnx", {"kernels": "dsp"}
+    plan = json.loads((chosen.folder / "plan.json").read_text())
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({"schema": 1, "stages": plan["stages"], "kernels": {"set": "dsp"}}))
+    placed = json.loads(
+        (quantize(model, tmp_path / "own", QuantizeOptions(**options, plan=str(own))).folder / "plan.json").read_text()
+    )
+    del placed["kernels"]
+    own.write_text(json.dumps(placed))
+    again = quantize(model, tmp_path / "again", QuantizeOptions(**options, plan=str(own)))
+    assert other_kernels(again.model) == {}
+    portable = QuantizeOptions(kernels="portable", plan=str(chosen.folder / "plan.json"))
+    with pytest.raises(McukitError, match="places were made for dsp kernels, and the network has portable ones"):
+        quantize(model, tmp_path / "portable", portable)
+
+
+def test_where_flash_is_short_layers_keep_kernels_of_one_set(chosen: Build, tmp_path: Path) -> None:
+    """Those of a second set are more code."""
+    emulation = chosen.report["emulation"]
+    if emulation is None:
+        pytest.skip("code is not compiled here: the tools for it are missing")
+    used = emulation["code_bytes"] + emulation["weight_bytes"]
+    options = QuantizeOptions(board="nucleo_f446re", flash=used - 1)
+    build = quantize(chosen.folder.parent / "net.onnx", tmp_path / "build", options)
+    assert other_kernels(build.model) == {}
+    assert build.report["budget"]["fits_flash"]
+    with pytest.raises(McukitError, match="bytes of flash"):
+        quantize(
+            chosen.folder.parent / "net.onnx", tmp_path / "none", QuantizeOptions(board="nucleo_f446re", flash=2000)
+        )
