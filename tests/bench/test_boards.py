@@ -84,7 +84,7 @@ def test_networks_of_earlier_versions_do_not_say_what_kernels_layers_have(build:
     define = 'TINY_LAYER_KERNELS="unknown"'
     assert define not in serial_defines(sources, SerialOptions(), [])
     assert define in serial_defines(old, SerialOptions(), [])
-    assert build_serial_program(old, target_named("host"), tmp_path / "program", SerialOptions()).is_file()
+    assert build_serial_program(old, EMULATED_BOARDS["host"], tmp_path, SerialOptions()).is_file()
 
 
 @pytest.mark.parametrize("machine", [*MACHINES, "host"])
