@@ -7,7 +7,7 @@ once. Where a few hundred bytes are missing, layers at which most memory is in u
 
 from __future__ import annotations
 
-__all__ = ["plan_with_lean_kernels", "with_lean_kernels"]
+__all__ = ["plan_that_fits", "plan_with_lean_kernels", "with_lean_kernels"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +26,14 @@ Found = TypeVar("Found")
 def with_lean_kernels(model: IntegerModel, costs: CostTable) -> IntegerModel:
     """The network with the kernels of least memory in all layers; among those of equal memory the quickest."""
     return _with_sets(model, _lean_sets(model, costs))
+
+
+def plan_that_fits(
+    model: IntegerModel, costs: CostTable, search: Callable[[IntegerModel], Found], *, settle: bool = True
+) -> tuple[IntegerModel, Found]:
+    """The network and its plan, as it is where that fits; else what `plan_with_lean_kernels` gives, and raises."""
+    fitting = _found(model, {}, search)
+    return plan_with_lean_kernels(model, costs, search, settle=settle) if fitting is None else fitting
 
 
 def plan_with_lean_kernels(

@@ -23,7 +23,7 @@ from mcukit.planning.check import check_plan
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.plan import Halo, Place, Plan, Stage
 from mcukit.planning.plan_bits import bits_to_json, read_bits
-from mcukit.planning.plan_kernels import kernels_to_json, read_kernels
+from mcukit.planning.plan_kernels import PLACES, kernels_to_json, places_in, read_kernels
 from mcukit.planning.planner import plan_of
 from mcukit.planning.region_budget import RegionBudget
 from mcukit.planning.schedule import partition
@@ -37,7 +37,7 @@ LARGEST_ARENA = 1 << 28
 MOST_TILES = 1024
 """Of a stage: tiles of a few pixels are all halo."""
 
-_PLACES = ("kernels", "arenas", "maps", "scratch", "weights")
+_OF_THE_CORE = ("kernels", *PLACES, "weights")
 """What depends on the core that a network is planned for."""
 
 _SCHEDULES = ("layers", "stream", "patches", "strips")
@@ -81,7 +81,7 @@ def plan_text(plan: Plan, model: IntegerModel | None = None, *, places: bool = T
     """
     content = plan_to_json(plan, model)
     if not places:
-        content = {key: value for key, value in content.items() if key not in _PLACES}
+        content = {key: value for key, value in content.items() if key not in _OF_THE_CORE}
     return _text(content, "") + "\n"
 
 
@@ -135,7 +135,7 @@ def plan_from_json(
     pushed = file.boolean("pushed", default=False)
     stages = tuple(_stage(entry) for entry in file.objects("stages"))
     weights = _entries(file, "weights", "name", _region) if file.has("weights") else {}
-    given = [key for key in ("arenas", "maps", "scratch") if file.has(key)]
+    given = places_in(file)
     arenas, maps, scratch = {}, {}, {}
     if given:
         arenas = _entries(file, "arenas", "region", lambda entry: entry.integer("bytes", 0, LARGEST_ARENA))

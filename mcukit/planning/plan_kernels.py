@@ -7,7 +7,15 @@ cost. Places belong to the kernels that they were made for: without a word about
 
 from __future__ import annotations
 
-__all__ = ["PlanKernels", "kernels_from_file", "kernels_to_json", "read_kernels", "with_plan_kernels"]
+__all__ = [
+    "PLACES",
+    "PlanKernels",
+    "kernels_from_file",
+    "kernels_to_json",
+    "places_in",
+    "read_kernels",
+    "with_plan_kernels",
+]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +28,8 @@ from mcukit.quantized.kernel_sets import KERNEL_SETS, KernelSet, sets_up_to
 
 _EXPECTED = f"one of {', '.join(KERNEL_SETS)}"
 
-_PLACES = ("arenas", "maps", "scratch")
+PLACES = ("arenas", "maps", "scratch")
+"""What says where buffers lie; all of it belongs together."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,7 @@ def kernels_from_file(path: Path) -> PlanKernels | None:
 
 def read_kernels(file: JsonObject) -> PlanKernels | None:
     """The same from parsed JSON; what is wrong is noted in the file's problems."""
-    given = [key for key in _PLACES if file.has(key)]
-    has_places = bool(given)
+    has_places = bool(places_in(file))
     if not file.has("kernels"):
         return PlanKernels(has_places=True) if has_places else None
     entry = file.nested("kernels")
@@ -69,6 +77,11 @@ def read_kernels(file: JsonObject) -> PlanKernels | None:
         other.refuse_unknown()
     entry.refuse_unknown()
     return PlanKernels(network, layers, has_places)
+
+
+def places_in(file: JsonObject) -> list[str]:
+    """Which of PLACES a plan.json has."""
+    return [key for key in PLACES if file.has(key)]
 
 
 def _set(entry: JsonObject) -> str:

@@ -28,7 +28,7 @@ from mcukit.graph.graph import Graph
 from mcukit.planning.choose import PlanRequest, choose_plan
 from mcukit.planning.costs import DEFAULT_TARGET, CostTable, load_costs
 from mcukit.planning.dataflow import Dataflow
-from mcukit.planning.lean_kernels import plan_with_lean_kernels
+from mcukit.planning.lean_kernels import plan_that_fits
 from mcukit.planning.patch_plan import smallest_patch_plan
 from mcukit.planning.plan import Stage
 from mcukit.planning.plan_bits import Branching, PlanBits
@@ -303,10 +303,7 @@ def bits_by_vdqs(
         costs = load_costs(target)
         search = partial(_patches_within, costs=costs, sram=sram, two_forms=two_forms)
         try:
-            try:
-                stages = search(int8)
-            except McukitError:
-                _, stages = plan_with_lean_kernels(int8, costs, search, settle=False)
+            _, stages = plan_that_fits(int8, costs, search, settle=False)
         except McukitError:
             # No patches of 8 bits fit: fewer bits have to.
             stages, budget = _smallest_patches(int8, target, two_forms), sram

@@ -15,7 +15,7 @@ from mcukit.json_object import read_json
 from mcukit.planning.choose import SCHEDULES, Planned, PlanRequest, choose_plan
 from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
-from mcukit.planning.lean_kernels import plan_with_lean_kernels
+from mcukit.planning.lean_kernels import plan_that_fits, plan_with_lean_kernels
 from mcukit.planning.plan import Plan
 from mcukit.planning.plan_file import load_plan
 from mcukit.planning.plan_kernels import kernels_from_file, with_plan_kernels
@@ -89,13 +89,10 @@ def _load(
         return plan
 
     given = kernels_from_file(path)
+    if given is None:
+        return plan_that_fits(model, load_costs(target), load, settle=settle)
     model = with_plan_kernels(model, given, str(path))
-    try:
-        return model, load(model)
-    except McukitError as error:
-        if given is not None or not _is_too_much(error):
-            raise
-    return plan_with_lean_kernels(model, load_costs(target), load, settle=settle)
+    return model, load(model)
 
 
 def _search(
@@ -109,7 +106,7 @@ def _search(
         try:
             return model, search(model)
         except McukitError as error:
-            if not _is_too_much(error):
+            if error.problems[0].code != "budget-exceeded":
                 raise
     first: McukitError | None = None
     for search in searches:
@@ -125,10 +122,6 @@ def _search(
 def _beside_quicker_kernels(model: IntegerModel, request: PlanRequest, found: FoundPlan) -> FoundPlan:
     """A plan with lean kernels, with a bound that holds for any: that of the quicker ones where there is room."""
     return replace(found, bound=min(choose_plan(model, replace(request, sram=None)).bound, found.bound))
-
-
-def _is_too_much(error: McukitError) -> bool:
-    return error.problems[0].code == "budget-exceeded"
 
 
 def _search_in(model: IntegerModel, *, request: PlanRequest, budget: Budget) -> FoundPlan:

@@ -32,7 +32,7 @@ from mcukit.planning.choose import SCHEDULES, Planned
 from mcukit.planning.costs import load_costs
 from mcukit.planning.dataflow import Dataflow
 from mcukit.planning.kernel_choice import choose_kernels
-from mcukit.planning.lean_kernels import plan_with_lean_kernels
+from mcukit.planning.lean_kernels import plan_that_fits
 from mcukit.planning.plan import Plan
 from mcukit.planning.plan_file import plan_text
 from mcukit.planning.planner import plan_of
@@ -128,12 +128,7 @@ def _plan_for(
         budget.check_sram(plan)
         return plan
 
-    try:
-        plan = place(model)
-    except McukitError as error:
-        if error.problems[0].code != "budget-exceeded":
-            raise
-        model, plan = plan_with_lean_kernels(model, costs, place)
+    model, plan = plan_that_fits(model, costs, place)
     return Planned(plan, "patches", None, target, other_kernels(model))
 
 

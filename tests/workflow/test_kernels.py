@@ -115,6 +115,7 @@ def test_a_build_keeps_the_kernels_that_were_chosen_for_its_layers(chosen: Build
     assert (kernels["set"], [other["set"] for other in kernels["others"]]) == ("dsp", ["portable"])
     again = load_build(chosen.folder).model
     assert [layer.kernel.function for layer in again.steps if layer.kernel] == functions
+    assert chosen.report["kernel_costs"] == "cortex-m4"
     first, _, last = (layer for layer in chosen.report["layers"])
     for layer, cheapest in ((first, "mk_conv2d_s8_dsp"), (last, "mk_conv2d_s8")):
         estimates = layer["kernel_estimates"]
